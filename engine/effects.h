@@ -1,0 +1,48 @@
+// Effects: the payload of a kWrite record. What a write does to the store, with nothing left to
+// decide: puts of whole values with their absolute expiry, and deletes.
+//
+//   payload = effect*
+//   effect  = 0x01 key value        put
+//           | 0x02 key              delete
+//   key     = length varint, store key    (slot and user key, engine/store_format.h)
+//   value   = length varint, store value  (header and payload)
+//
+// Applying a payload again changes nothing: replay is idempotent.
+#ifndef SLOTKV_ENGINE_EFFECTS_H_
+#define SLOTKV_ENGINE_EFFECTS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/store_format.h"
+
+namespace slotkv {
+
+void AppendPut(uint16_t slot, std::string_view key, const ValueHeader& header,
+               std::string_view payload, std::string* out);
+void AppendDelete(uint16_t slot, std::string_view key, std::string* out);
+
+struct Effect {
+  bool is_put = false;
+  std::string_view store_key;
+  std::string_view store_value;  // of a put
+};
+
+// Walks over the effects of one payload.
+class EffectReader {
+ public:
+  explicit EffectReader(std::string_view payload) : rest_(payload) {}
+
+  // False at the end, and at the first byte that is no effect; ok() tells which.
+  bool Next(Effect* effect);
+  bool ok() const { return ok_; }
+
+ private:
+  Decoder rest_;
+  bool ok_ = true;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_ENGINE_EFFECTS_H_

@@ -1,0 +1,51 @@
+// The clock by which keys expire, one for a cluster.
+//
+// Wall time is read once, at Open, and never taken as earlier than any time that the cluster's
+// logs have seen; from there the monotonic clock advances it. So a wall clock that steps back,
+// while the cluster is open or between two opens, brings no expired key back.
+#ifndef SLOTKV_ENGINE_EXPIRY_CLOCK_H_
+#define SLOTKV_ENGINE_EXPIRY_CLOCK_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "engine/clock.h"
+
+namespace slotkv {
+
+class ExpiryClock {
+ public:
+  // `clock` must outlive this. `floor_ms`: the highest time found in the logs.
+  ExpiryClock(Clock* clock, uint64_t floor_ms)
+      : clock_(clock),
+        start_(clock->Monotonic()),
+        start_ms_(std::max(floor_ms, static_cast<uint64_t>(std::max<int64_t>(
+                                         0, absl::ToUnixMillis(clock->Wall()))))) {}
+
+  // Milliseconds since 1970; never less than any earlier answer in this cluster's life.
+  uint64_t NowMs() const {
+    const int64_t since = absl::ToInt64Milliseconds(clock_->Monotonic() - start_);
+    return start_ms_ + static_cast<uint64_t>(std::max<int64_t>(0, since));
+  }
+
+  // Some caller was told that a key had expired by `now_ms`: the logs are to remember that much.
+  void NoteObserved(uint64_t now_ms) {
+    uint64_t seen = observed_ms_.load(std::memory_order_relaxed);
+    while (seen < now_ms &&
+           !observed_ms_.compare_exchange_weak(seen, now_ms, std::memory_order_relaxed)) {
+    }
+  }
+  uint64_t observed_ms() const { return observed_ms_.load(std::memory_order_relaxed); }
+
+ private:
+  Clock* const clock_;
+  const absl::Duration start_;
+  const uint64_t start_ms_;
+  std::atomic<uint64_t> observed_ms_{0};
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_ENGINE_EXPIRY_CLOCK_H_

@@ -1,0 +1,445 @@
+#include "engine/log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/text.h"
+
+namespace slotkv {
+namespace {
+
+// Sealed segments that wait for a sync, at most; the leader waits for one beyond it.
+constexpr size_t kMaxUnsyncedSealed = 8;
+
+}  // namespace
+
+Log::Log(const Disk* disk, WorkerPool* workers, std::string directory, const LogIdentity& identity,
+         const LogOptions& options)
+    : disk_(disk),
+      workers_(workers),
+      directory_(std::move(directory)),
+      identity_(identity),
+      options_(options) {}
+
+Log::~Log() {
+  absl::MutexLock lock(&mu_);
+  const auto idle = [this]()
+                        ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !creating_spare_ && !syncing_; };
+  mu_.Await(absl::Condition(&idle));
+}
+
+std::string Log::Path(uint64_t sequence) const {
+  return JoinPath(directory_, SegmentName(sequence));
+}
+
+absl::StatusOr<std::unique_ptr<Log>> Log::Create(const Disk* disk, WorkerPool* workers,
+                                                 const std::string& directory,
+                                                 const LogIdentity& identity,
+                                                 const LogOptions& options) {
+  if (absl::Status status = disk->MakeDirectory(directory); !status.ok()) return status;
+  std::unique_ptr<Log> log(new Log(disk, workers, directory, identity, options));
+  absl::StatusOr<std::shared_ptr<LogFile>> file = log->CreateFile(1, options.min_segment_bytes);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = log->Activate(*std::move(file), 1); !status.ok()) return status;
+  if (absl::Status status = log->SyncScanned(); !status.ok()) return status;
+  return log;
+}
+
+absl::StatusOr<std::unique_ptr<Log>> Log::Open(const Disk* disk, WorkerPool* workers,
+                                               const std::string& directory,
+                                               const LogIdentity& identity,
+                                               const LogOptions& options, LogRecovery* recovery) {
+  std::unique_ptr<Log> log(new Log(disk, workers, directory, identity, options));
+  std::vector<uint64_t> behind_end;
+  if (absl::Status status = log->Scan(recovery, &behind_end); !status.ok()) return status;
+  if (absl::Status status = log->SyncScanned(); !status.ok()) return status;
+  for (const uint64_t sequence : behind_end) {
+    if (absl::Status status = disk->Delete(log->Path(sequence)); !status.ok()) return status;
+  }
+  if (!behind_end.empty()) {
+    if (absl::Status status = disk->SyncDirectory(directory); !status.ok()) return status;
+  }
+  uint64_t sequence = 0, capacity = 0;
+  {
+    absl::MutexLock lock(&log->mu_);
+    sequence = log->next_sequence_;
+    capacity = std::clamp(log->segments_.back().end * 2, options.min_segment_bytes,
+                          options.max_segment_bytes);
+  }
+  absl::StatusOr<std::shared_ptr<LogFile>> file = log->CreateFile(sequence, capacity);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = log->Activate(*std::move(file), sequence); !status.ok()) return status;
+  return log;
+}
+
+absl::StatusOr<std::vector<uint64_t>> Log::ListSegments() const {
+  absl::StatusOr<std::vector<std::string>> names = disk_->List(directory_);
+  if (absl::IsNotFound(names.status())) {
+    return absl::DataLossError(absl::StrCat(directory_, ": the log is missing"));
+  }
+  if (!names.ok()) return names.status();
+  std::vector<uint64_t> sequences;
+  for (const std::string& name : *names) {
+    if (const auto sequence = ParseSegmentName(name)) sequences.push_back(*sequence);
+  }
+  std::sort(sequences.begin(), sequences.end());
+  return sequences;
+}
+
+// Finds the log's end and judges what stands behind it (invariant 3; the damage rule above).
+absl::Status Log::Scan(LogRecovery* recovery, std::vector<uint64_t>* behind_end) {
+  absl::StatusOr<std::vector<uint64_t>> sequences = ListSegments();
+  if (!sequences.ok()) return sequences.status();
+  std::deque<Segment> segments;
+  LogPosition last;
+  LogIndex highest_synced;
+  bool ended = false;
+  for (const uint64_t sequence : *sequences) {
+    const std::string path = Path(sequence);
+    absl::StatusOr<std::string> bytes = disk_->Read(path);
+    if (!bytes.ok()) return bytes.status();
+    absl::StatusOr<SegmentScan> scan = ScanSegment(*bytes, identity_, sequence, path);
+    if (!scan.ok()) return scan.status();
+    highest_synced = std::max(highest_synced, scan->highest_synced);
+    recovery->highest_clock_ms = std::max(recovery->highest_clock_ms, scan->highest_clock_ms);
+    if (!scan->header.has_value()) {  // a spare; it may stand between two segments in use
+      behind_end->push_back(sequence);
+      continue;
+    }
+    ended = ended || (!segments.empty() && (scan->header->first != last.index.Next() ||
+                                            scan->header->previous_epoch != last.epoch));
+    if (ended) {
+      behind_end->push_back(sequence);
+      continue;
+    }
+    last = scan->last;
+    segments.push_back({sequence, scan->header->first, scan->last.index, scan->end,
+                        scan->header->seed, bytes->size()});
+  }
+  if (segments.empty()) {
+    return absl::DataLossError(absl::StrCat(directory_, ": the log is missing"));
+  }
+  if (last.index < highest_synced) {
+    return absl::DataLossError(absl::StrCat(Path(segments.back().sequence), ": offset ",
+                                            segments.back().end, ": no sound record ",
+                                            last.index.Next().ToString(), ", though records up to ",
+                                            highest_synced.ToString(), " were durable"));
+  }
+  recovery->last = last;
+  recovery->first = segments.front().first;
+  marked_clock_ms_ = recovery->highest_clock_ms;
+  absl::MutexLock lock(&mu_);
+  last_ = last;
+  segments_ = std::move(segments);
+  next_sequence_ = sequences->back() + 1;
+  return absl::OkStatus();
+}
+
+// What a killed process left in the page cache becomes durable here, so that a later power
+// failure finds no hole below records that were appended after this.
+absl::Status Log::SyncScanned() {
+  std::vector<std::string> paths;
+  LogIndex last;
+  {
+    absl::MutexLock lock(&mu_);
+    last = last_.index;
+    for (const Segment& segment : segments_) paths.push_back(Path(segment.sequence));
+  }
+  for (const std::string& path : paths) {
+    if (absl::Status status = disk_->SyncFile(path); !status.ok()) return status;
+  }
+  if (absl::Status status = disk_->SyncDirectory(directory_); !status.ok()) return status;
+  absl::MutexLock lock(&mu_);
+  synced_.store(last.value(), std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<LogFile>> Log::CreateFile(uint64_t sequence,
+                                                         uint64_t capacity) const {
+  absl::StatusOr<std::unique_ptr<LogFile>> file =
+      LogFile::Create(Path(sequence), capacity, options_.io, disk_->hook());
+  if (!file.ok()) return file.status();
+  if (absl::Status status = disk_->SyncDirectory(directory_); !status.ok()) {
+    disk_->Delete(Path(sequence)).IgnoreError();
+    return status;
+  }
+  return std::shared_ptr<LogFile>(*std::move(file));
+}
+
+void Log::RequestSpare(uint64_t capacity) {
+  if (creating_spare_) return;
+  creating_spare_ = true;
+  spare_status_ = absl::OkStatus();
+  const uint64_t sequence = next_sequence_++;
+  workers_->Schedule([this, sequence, capacity] {
+    absl::StatusOr<std::shared_ptr<LogFile>> file = CreateFile(sequence, capacity);
+    absl::MutexLock lock(&mu_);
+    creating_spare_ = false;
+    spare_status_ = file.status();
+    if (!file.ok()) return;
+    spare_ = *std::move(file);
+    spare_sequence_ = sequence;
+  });
+}
+
+absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
+  Segment segment;
+  segment.sequence = sequence;
+  segment.seed = absl::Uniform<uint64_t>(random_);
+  segment.capacity = file->capacity();
+  SegmentHeader header;
+  header.identity = identity_;
+  header.sequence = sequence;
+  header.seed = segment.seed;
+  {
+    absl::MutexLock lock(&mu_);
+    segment.first = last_.index.Next();
+    segment.last = last_.index;
+    header.first = segment.first;
+    header.previous_epoch = last_.epoch;
+  }
+  if (absl::Status status = file->Append(EncodeSegmentHeader(header)); !status.ok()) {
+    return Fail(status);
+  }
+  absl::MutexLock lock(&mu_);
+  if (active_ != nullptr && synced_.load(std::memory_order_relaxed) < last_.index.value()) {
+    unsynced_sealed_.push_back(std::move(active_));
+  }
+  active_ = std::move(file);
+  segments_.push_back(segment);
+  next_sequence_ = std::max(next_sequence_, sequence + 1);
+  return absl::OkStatus();
+}
+
+absl::Status Log::Fail(const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  if (failure_.ok()) failure_ = status;
+  return status;
+}
+
+absl::Status Log::Reserve(size_t bytes, absl::Time deadline) {
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (!failure_.ok()) return failure_;
+      if (active_->left() >= bytes) {
+        // Have the next file ready before it is needed, but none for a log that lies still.
+        if (spare_ == nullptr && active_->left() < active_->capacity() / 2) {
+          RequestSpare(NextCapacity());
+        }
+        return absl::OkStatus();
+      }
+    }
+    absl::StatusOr<Spare> spare = TakeSpare(bytes + kSegmentHeaderBytes, deadline);
+    if (!spare.ok()) return spare.status();
+    if (spare->file->left() >= bytes + kSegmentHeaderBytes) {
+      return Activate(std::move(spare->file), spare->sequence);
+    }
+    // It was made before anybody knew of a write this large.
+    workers_->Schedule([disk = disk_, path = Path(spare->sequence)] {
+      disk->Delete(path).IgnoreError();  // empty: the next Open deletes it otherwise
+    });
+  }
+}
+
+uint64_t Log::NextCapacity() const {
+  return std::clamp(segments_.back().end * 2, options_.min_segment_bytes,
+                    options_.max_segment_bytes);
+}
+
+absl::StatusOr<Log::Spare> Log::TakeSpare(uint64_t capacity, absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  if (spare_ == nullptr) RequestSpare(std::max(NextCapacity(), capacity));
+  const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !creating_spare_ && unsynced_sealed_.size() < kMaxUnsyncedSealed;
+  };
+  if (!mu_.AwaitWithDeadline(absl::Condition(&ready), deadline)) {
+    return absl::UnavailableError(
+        absl::StrCat(directory_, ": no room in the log within the operation timeout"));
+  }
+  if (!failure_.ok()) return failure_;
+  if (spare_ == nullptr) return spare_status_;
+  return Spare{std::move(spare_), spare_sequence_};
+}
+
+absl::Status Log::Append(absl::Span<const Record> records, uint64_t now_ms) {
+  LogFile* file = nullptr;
+  uint64_t seed = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    SLOTKV_CHECK(records.front().position.index == last_.index.Next());
+    SLOTKV_CHECK(records.front().position.epoch >= last_.epoch);
+    file = active_.get();
+    seed = segments_.back().seed;
+  }
+  const LogIndex durable = synced();
+  scratch_.clear();
+  for (const Record& record : records) EncodeRecord(record, durable, seed, &scratch_);
+  if (absl::Status status = file->Append(scratch_); !status.ok()) return Fail(status);
+  // One huge value should not hold its memory for good.
+  if (scratch_.capacity() > (size_t{4} << 20)) scratch_ = std::string();
+  absl::MutexLock lock(&mu_);
+  last_ = records.back().position;
+  segments_.back().last = last_.index;
+  segments_.back().end = file->size();
+  if (unsynced_since_ms_ == 0) unsynced_since_ms_ = now_ms;
+  return absl::OkStatus();
+}
+
+absl::Status Log::Sync(uint64_t now_ms) {
+  std::vector<std::shared_ptr<LogFile>> files;
+  LogIndex target;
+  uint64_t seed = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    const LogIndex wanted = last_.index;
+    const auto free = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !syncing_; };
+    mu_.Await(absl::Condition(&free));
+    if (!failure_.ok()) return failure_;
+    if (synced() >= wanted) return absl::OkStatus();
+    syncing_ = true;
+    files = unsynced_sealed_;
+    files.push_back(active_);
+    target = last_.index;
+    seed = segments_.back().seed;
+  }
+  absl::Status status;
+  for (size_t i = 0; i < files.size() && status.ok(); ++i) status = files[i]->Sync();
+  if (status.ok()) {
+    absl::MutexLock lock(&mu_);
+    synced_.store(target.value(), std::memory_order_release);
+    unsynced_sealed_.erase(unsynced_sealed_.begin(),
+                           unsynced_sealed_.begin() + static_cast<ptrdiff_t>(files.size() - 1));
+    // A file sealed while it was being synced may hold records behind the target: it stays.
+    unsynced_since_ms_ = last_.index == target ? 0 : now_ms;
+  }
+  if (status.ok()) status = WriteMark(files.back().get(), seed, marked_clock_ms_);
+  EndSync(status);
+  return status;
+}
+
+absl::Status Log::NoteClock(uint64_t clock_ms) {
+  std::shared_ptr<LogFile> file;
+  uint64_t seed = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto free = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !syncing_; };
+    mu_.Await(absl::Condition(&free));
+    if (!failure_.ok()) return failure_;
+    if (marked_clock_ms_ >= clock_ms) return absl::OkStatus();
+    syncing_ = true;
+    file = active_;
+    seed = segments_.back().seed;
+  }
+  marked_clock_ms_ = clock_ms;
+  const absl::Status status = WriteMark(file.get(), seed, clock_ms);
+  EndSync(status);
+  return status;
+}
+
+absl::Status Log::WriteMark(LogFile* file, uint64_t seed, uint64_t clock_ms) {
+  const size_t offset = kMarkOffsets[static_cast<size_t>(marks_written_++ % 2)];
+  return file->Overwrite(offset, EncodeMark({synced(), clock_ms}, seed));
+}
+
+void Log::EndSync(const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  syncing_ = false;
+  if (!status.ok() && failure_.ok()) failure_ = status;
+}
+
+absl::Status Log::Read(LogIndex from, absl::FunctionRef<absl::Status(const Record&)> visit) const {
+  std::deque<Segment> segments;
+  {
+    absl::MutexLock lock(&mu_);
+    segments = segments_;
+    if (from < segments.front().first) {
+      return absl::DataLossError(absl::StrCat(directory_, ": record ", from.ToString(),
+                                              " is gone, the log begins at ",
+                                              segments.front().first.ToString()));
+    }
+    reading_from_.insert(from);
+  }
+  absl::Status status;
+  for (const Segment& segment : segments) {
+    if (segment.last < from) continue;
+    status = ReadSegment(segment, from, visit);
+    if (!status.ok()) break;
+  }
+  absl::MutexLock lock(&mu_);
+  reading_from_.erase(reading_from_.find(from));
+  return status;
+}
+
+absl::Status Log::ReadSegment(const Segment& segment, LogIndex from,
+                              absl::FunctionRef<absl::Status(const Record&)> visit) const {
+  const std::string path = Path(segment.sequence);
+  absl::StatusOr<std::string> bytes = disk_->Read(path);
+  if (!bytes.ok()) return bytes.status();
+  const std::string_view all = std::string_view(*bytes).substr(0, segment.end);
+  uint64_t offset = kSegmentHeaderBytes;
+  for (LogIndex next = segment.first; next <= segment.last; next = next.Next()) {
+    const std::optional<DecodedRecord> decoded =
+        offset < all.size() ? DecodeRecord(all.substr(offset), segment.seed) : std::nullopt;
+    if (!decoded.has_value() || decoded->record.position.index != next) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": offset ", offset, ": record ", next.ToString(), " is damaged"));
+    }
+    offset += decoded->size;
+    if (next < from) continue;
+    if (absl::Status status = visit(decoded->record); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Log::TruncateFront(LogIndex upto) {
+  std::vector<uint64_t> gone;
+  {
+    absl::MutexLock lock(&mu_);
+    // Only what is durable may go: a file under sync is in use.
+    LogIndex limit = std::min(upto, synced());
+    if (!reading_from_.empty())
+      limit = std::min(limit, LogIndex(reading_from_.begin()->value() - 1));
+    while (segments_.size() > 1 && segments_.front().last <= limit) {
+      gone.push_back(segments_.front().sequence);
+      segments_.pop_front();
+    }
+  }
+  // Oldest first, so that a crash in between leaves no gap.
+  for (const uint64_t sequence : gone) {
+    if (absl::Status status = disk_->Delete(Path(sequence)); !status.ok()) return status;
+  }
+  return gone.empty() ? absl::OkStatus() : disk_->SyncDirectory(directory_);
+}
+
+LogPosition Log::last() const {
+  absl::MutexLock lock(&mu_);
+  return last_;
+}
+
+LogIndex Log::first() const {
+  absl::MutexLock lock(&mu_);
+  return segments_.front().first;
+}
+
+uint64_t Log::unsynced_since_ms() const {
+  absl::MutexLock lock(&mu_);
+  return unsynced_since_ms_;
+}
+
+size_t Log::segment_count() const {
+  absl::MutexLock lock(&mu_);
+  return segments_.size();
+}
+
+uint64_t Log::bytes() const {
+  absl::MutexLock lock(&mu_);
+  uint64_t total = spare_ == nullptr ? 0 : spare_->capacity();
+  for (const Segment& segment : segments_) total += segment.capacity;
+  return total;
+}
+
+}  // namespace slotkv

@@ -1,0 +1,185 @@
+// One copy of a shard's log: segments in a directory.
+//
+//   sealed  sealed  sealed | active | spare
+//   (oldest)               appends    reserved, all zeros
+//
+// Invariants:
+//   1. Records have consecutive indexes, over all segments; epochs never fall.
+//   2. Appends go to the active segment only. After Open it is a new one: nothing is ever written
+//      behind bytes of unknown state.
+//   3. Segments behind the log's end are deleted, durably, before the first append.
+//   4. synced() never exceeds what a power failure leaves.
+//   5. A failed append or sync fails this log for good; it is never tried again.
+//   6. The active segment is never deleted, so the last record's name is never forgotten.
+//
+// At Open a bad record at or below any durable index that was found is damage (DataLoss, with file
+// and offset); otherwise the log ends in front of it, whatever follows.
+//
+// Thread safety: Reserve and Append belong to one thread at a time (the group's leader), every
+// other member to any thread. No lock is held across I/O but the copy into mapped memory.
+#ifndef SLOTKV_ENGINE_LOG_H_
+#define SLOTKV_ENGINE_LOG_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/random/random.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "engine/disk.h"
+#include "engine/log_file.h"
+#include "engine/segment.h"
+#include "engine/worker_pool.h"
+
+namespace slotkv {
+
+struct LogOptions {
+  LogIo io = LogIo::kAuto;
+  // A segment is twice as large as the one before was full, within these bounds, in bytes.
+  uint64_t min_segment_bytes = uint64_t{1} << 20;
+  uint64_t max_segment_bytes = uint64_t{64} << 20;
+};
+
+// What Open found.
+struct LogRecovery {
+  LogPosition last;  // {0, 0}: an empty log
+  LogIndex first;    // the oldest record still here
+  uint64_t highest_clock_ms = 0;
+};
+
+class Log {
+ public:
+  // A new, empty log in `directory`, durable when this returns. `disk` and `workers` must outlive
+  // the log.
+  static absl::StatusOr<std::unique_ptr<Log>> Create(const Disk* disk, WorkerPool* workers,
+                                                     const std::string& directory,
+                                                     const LogIdentity& identity,
+                                                     const LogOptions& options);
+
+  // The log in `directory`, its end found, all of it synced. DataLoss if it is damaged or
+  // missing; nothing was changed then.
+  static absl::StatusOr<std::unique_ptr<Log>> Open(const Disk* disk, WorkerPool* workers,
+                                                   const std::string& directory,
+                                                   const LogIdentity& identity,
+                                                   const LogOptions& options,
+                                                   LogRecovery* recovery);
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Makes room for `bytes` of records (EncodedRecordSize each) in the active segment.
+  // ResourceExhausted: the disk is full; Unavailable: not within the deadline, or the log has
+  // failed. Nothing was appended.
+  absl::Status Reserve(size_t bytes, absl::Time deadline);
+
+  // Appends records that follow the last one, for which Reserve has made room. `now_ms` is the
+  // expiry clock. If it fails, some of them may be in the log.
+  absl::Status Append(absl::Span<const Record> records, uint64_t now_ms);
+
+  // Makes everything appended before the call durable. Concurrent calls share one sync.
+  absl::Status Sync(uint64_t now_ms);
+
+  // Writes into the log (without syncing) that callers were told of expiry up to this time.
+  absl::Status NoteClock(uint64_t clock_ms);
+
+  // Calls `visit` for each record from index `from` on, in order, up to the last one appended
+  // before the call; stops at the first error. DataLoss if a record is damaged or `from` has been
+  // truncated away.
+  absl::Status Read(LogIndex from, absl::FunctionRef<absl::Status(const Record&)> visit) const;
+
+  // Deletes whole segments that hold nothing above `upto`, but neither the active one nor any
+  // that a Read under way still needs.
+  absl::Status TruncateFront(LogIndex upto);
+
+  LogPosition last() const;
+  LogIndex synced() const { return LogIndex(synced_.load(std::memory_order_acquire)); }
+  // The oldest record that is still to be read.
+  LogIndex first() const;
+  // The expiry clock when the oldest record that is not durable yet was appended, or earlier; 0:
+  // all are durable.
+  uint64_t unsynced_since_ms() const;
+  size_t segment_count() const;
+  // On disk, reserved space included.
+  uint64_t bytes() const;
+
+ private:
+  struct Segment {
+    uint64_t sequence = 0;
+    LogIndex first;
+    LogIndex last;  // first - 1: holds none
+    uint64_t end = kSegmentHeaderBytes;
+    uint64_t seed = 0;
+    uint64_t capacity = 0;
+  };
+
+  struct Spare {
+    std::shared_ptr<LogFile> file;
+    uint64_t sequence = 0;
+  };
+
+  Log(const Disk* disk, WorkerPool* workers, std::string directory, const LogIdentity& identity,
+      const LogOptions& options);
+
+  std::string Path(uint64_t sequence) const;
+  absl::StatusOr<std::vector<uint64_t>> ListSegments() const;
+  absl::Status Scan(LogRecovery* recovery, std::vector<uint64_t>* behind_end);
+  absl::Status SyncScanned();
+  absl::StatusOr<std::shared_ptr<LogFile>> CreateFile(uint64_t sequence, uint64_t capacity) const;
+  uint64_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RequestSpare(uint64_t capacity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<Spare> TakeSpare(uint64_t capacity, absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Activate(std::shared_ptr<LogFile> file, uint64_t sequence);
+  absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status ReadSegment(const Segment& segment, LogIndex from,
+                           absl::FunctionRef<absl::Status(const Record&)> visit) const;
+  absl::Status WriteMark(LogFile* file, uint64_t seed, uint64_t clock_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndSync(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Disk* const disk_;
+  WorkerPool* const workers_;
+  const std::string directory_;
+  const LogIdentity identity_;
+  const LogOptions options_;
+
+  // The leader's own.
+  std::string scratch_;
+  absl::BitGen random_;
+
+  std::atomic<uint64_t> synced_{0};  // written under mu_
+
+  mutable absl::Mutex mu_;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  LogPosition last_ ABSL_GUARDED_BY(mu_);
+  uint64_t unsynced_since_ms_ ABSL_GUARDED_BY(mu_) = 0;
+  // Oldest first; the last one is active.
+  std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<LogFile> active_ ABSL_GUARDED_BY(mu_);
+  // Where the Reads under way began.
+  mutable std::multiset<LogIndex> reading_from_ ABSL_GUARDED_BY(mu_);
+  // Sealed files with records that are not durable yet.
+  std::vector<std::shared_ptr<LogFile>> unsynced_sealed_ ABSL_GUARDED_BY(mu_);
+  // One sync, or one mark, at a time.
+  bool syncing_ ABSL_GUARDED_BY(mu_) = false;
+  int marks_written_ = 0;         // guarded by syncing_
+  uint64_t marked_clock_ms_ = 0;  // guarded by syncing_
+  // The file that the next segment will be.
+  bool creating_spare_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<LogFile> spare_ ABSL_GUARDED_BY(mu_);
+  uint64_t spare_sequence_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Status spare_status_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 1;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_ENGINE_LOG_H_

@@ -1,0 +1,153 @@
+#include "engine/log_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "engine/check.h"
+#include "engine/errno_status.h"
+
+namespace slotkv {
+
+LogFile::LogFile(std::string path, int fd, uint64_t capacity, FileHook* hook)
+    : path_(std::move(path)), fd_(fd), capacity_(capacity), hook_(hook) {}
+
+absl::Status LogFile::Before(FileOp op) const {
+  return hook_ == nullptr ? absl::OkStatus() : hook_->Before(op, path_);
+}
+
+void LogFile::After(FileOp op) const {
+  if (hook_ != nullptr) hook_->After(op, path_);
+}
+
+absl::Status LogFile::Sync() {
+  if (absl::Status status = Before(FileOp::kSync); !status.ok()) return status;
+  // On Linux this writes what was stored through a shared mapping, too.
+  if (fdatasync(fd_) != 0) return ErrnoStatus(errno, path_, "fdatasync");
+  After(FileOp::kSync);
+  return absl::OkStatus();
+}
+
+namespace {
+
+absl::Status WriteAt(int fd, const std::string& path, uint64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return ErrnoStatus(errno, path, "write");
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+  }
+  return absl::OkStatus();
+}
+
+class WrittenLogFile final : public LogFile {
+ public:
+  using LogFile::LogFile;
+  ~WrittenLogFile() override { close(fd_); }
+
+  absl::Status Append(std::string_view bytes) override {
+    SLOTKV_CHECK(bytes.size() <= left());
+    if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
+    if (absl::Status status = WriteAt(fd_, path_, size_, bytes); !status.ok()) return status;
+    size_ += bytes.size();
+    After(FileOp::kWrite);
+    return absl::OkStatus();
+  }
+
+  absl::Status Overwrite(uint64_t offset, std::string_view bytes) override {
+    SLOTKV_CHECK(offset + bytes.size() <= capacity_);
+    if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
+    return WriteAt(fd_, path_, offset, bytes);
+  }
+};
+
+class MappedLogFile final : public LogFile {
+ public:
+  MappedLogFile(std::string path, int fd, uint64_t capacity, FileHook* hook, char* memory)
+      : LogFile(std::move(path), fd, capacity, hook), memory_(memory) {}
+
+  ~MappedLogFile() override {
+    munmap(memory_, capacity_);
+    close(fd_);
+  }
+
+  absl::Status Append(std::string_view bytes) override {
+    SLOTKV_CHECK(bytes.size() <= left());
+    if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
+    std::memcpy(memory_ + size_, bytes.data(), bytes.size());
+    size_ += bytes.size();
+    After(FileOp::kWrite);
+    return absl::OkStatus();
+  }
+
+  absl::Status Overwrite(uint64_t offset, std::string_view bytes) override {
+    SLOTKV_CHECK(offset + bytes.size() <= capacity_);
+    if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
+    std::memcpy(memory_ + offset, bytes.data(), bytes.size());
+    return absl::OkStatus();
+  }
+
+ private:
+  char* const memory_;
+};
+
+// File systems where a store into reserved, mapped space cannot run out of room.
+bool MappingIsSafe(int fd) {
+  constexpr uint64_t kExt4 = 0xEF53, kXfs = 0x58465342, kTmpfs = 0x01021994;
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return false;
+  const uint64_t type = static_cast<uint64_t>(info.f_type);
+  return type == kExt4 || type == kXfs || type == kTmpfs;
+}
+
+absl::Status Reserve(int fd, const std::string& path, uint64_t capacity, FileHook* hook) {
+  if (hook != nullptr) {
+    if (absl::Status status = hook->Before(FileOp::kReserve, path); !status.ok()) return status;
+  }
+  const int error = posix_fallocate(fd, 0, static_cast<off_t>(capacity));
+  if (error != 0) return ErrnoStatus(error, path, "reserve");
+  if (fsync(fd) != 0) return ErrnoStatus(errno, path, "fsync");
+  if (hook != nullptr) hook->After(FileOp::kReserve, path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LogFile>> LogFile::Create(const std::string& path, uint64_t capacity,
+                                                         LogIo io, FileHook* hook) {
+  if (hook != nullptr) {
+    if (absl::Status status = hook->Before(FileOp::kCreate, path); !status.ok()) return status;
+  }
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return ErrnoStatus(errno, path, "create");
+  if (hook != nullptr) hook->After(FileOp::kCreate, path);
+
+  absl::Status status = Reserve(fd, path, capacity, hook);
+  const bool mapped = io == LogIo::kMapped || (io == LogIo::kAuto && MappingIsSafe(fd));
+  void* memory = nullptr;
+  if (status.ok() && mapped) {
+    memory = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) status = ErrnoStatus(errno, path, "mmap");
+  }
+  if (!status.ok()) {
+    close(fd);
+    unlink(path.c_str());
+    return status;
+  }
+  if (!mapped) {
+    return std::unique_ptr<LogFile>(new WrittenLogFile(path, fd, capacity, hook));
+  }
+  return std::unique_ptr<LogFile>(
+      new MappedLogFile(path, fd, capacity, hook, static_cast<char*>(memory)));
+}
+
+}  // namespace slotkv

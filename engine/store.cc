@@ -1,0 +1,280 @@
+#include "engine/store.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/coding.h"
+#include "engine/effects.h"
+#include "engine/rocksdb_status.h"
+#include "engine/text.h"
+#include "rocksdb/compaction_filter.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
+#include "rocksdb/table.h"
+
+namespace slotkv {
+namespace {
+
+rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// The progress note: an index, 8 bytes little-endian.
+std::string ProgressKey() {
+  std::string key;
+  AppendSlot(kFirstMetadataSlot, &key);
+  return key + "progress";
+}
+
+}  // namespace
+
+// Drops what has expired when RocksDB rewrites tables anyway.
+class Store::ExpiryFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit ExpiryFilter(const ExpiryClock* clock) : clock_(clock) {}
+
+  const char* Name() const override { return "slotkv.expiry"; }
+
+  Decision FilterV2(int, const rocksdb::Slice& key, ValueType type, const rocksdb::Slice& value,
+                    std::string*, std::string*) const override {
+    if (type != ValueType::kValue || key.size() < kSlotBytes ||
+        SlotOf(ToView(key)) >= kFirstMetadataSlot) {
+      return Decision::kKeep;
+    }
+    const std::optional<ValueHeader> header = DecodeValueHeader(ToView(value));
+    if (!header.has_value() || header->expiry_ms == 0) return Decision::kKeep;
+    const uint64_t now_ms = clock_->NowMs();
+    // kRemove leaves a tombstone, so that no older version comes to light.
+    return header->ExpiredAt(now_ms) ? Decision::kRemove : Decision::kKeep;
+  }
+
+ private:
+  const ExpiryClock* const clock_;
+};
+
+class Store::Listener final : public rocksdb::EventListener {
+ public:
+  explicit Listener(Store* store) : store_(store) {}
+
+  void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
+    // Invariant 2. The call cannot refuse the flush, the fence can.
+    if (!store_->sync_log_().ok()) {
+      store_->fence_->Raise();
+      store_->failed_.store(true, std::memory_order_release);
+    }
+  }
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    if (status->IsNoSpace()) {
+      store_->disk_full_.store(true, std::memory_order_release);
+    } else {
+      store_->failed_.store(true, std::memory_order_release);
+    }
+  }
+
+  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
+    if (info.new_bg_error.ok()) store_->disk_full_.store(false, std::memory_order_release);
+  }
+
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
+    store_->stalled_.store(info.condition.cur != rocksdb::WriteStallCondition::kNormal,
+                           std::memory_order_release);
+  }
+
+ private:
+  Store* const store_;
+};
+
+Store::Store(const StoreOptions& options)
+    : directory_(options.directory),
+      fence_(std::make_shared<WriteFence>()),
+      env_(rocksdb::NewCompositeEnv(NewHookedFileSystem(options.disk->shared_hook(), fence_))),
+      resources_(options.resources),
+      sync_log_(options.sync_log),
+      filter_(std::make_unique<ExpiryFilter>(options.clock)),
+      listener_(std::make_shared<Listener>(this)) {}
+
+Store::~Store() {
+  if (db_ != nullptr) db_->Close().PermitUncheckedError();
+}
+
+rocksdb::Options Store::RocksDbOptions(bool create) {
+  rocksdb::Options options;
+  options.create_if_missing = create;
+  options.env = env_.get();
+  options.listeners.push_back(listener_);
+  options.compaction_filter = filter_.get();
+
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = resources_->block_cache;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+
+  // The cluster flushes by the sum over all stores; RocksDB's own limits are the backstop.
+  options.write_buffer_manager = resources_->memtables;
+  options.write_buffer_size = resources_->memtable_bytes;
+  options.arena_block_size = size_t{256} << 10;
+  options.max_write_buffer_number = 4;
+  // One thread at a time applies.
+  options.allow_concurrent_memtable_write = false;
+  // The log brings back what is not flushed, and Close flushes by itself.
+  options.avoid_flush_during_shutdown = true;
+
+  // Many stores live in one process: no disk, thread or file of each for housekeeping.
+  options.manifest_preallocation_size = size_t{64} << 10;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.skip_stats_update_on_db_open = true;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = size_t{1} << 20;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
+  std::unique_ptr<Store> store(new Store(options));
+  if (options.create) {
+    if (absl::Status status = options.disk->MakeDirectory(options.directory); !status.ok()) {
+      return status;
+    }
+  } else if (!options.disk->Exists(JoinPath(options.directory, "CURRENT"))) {
+    return absl::DataLossError(absl::StrCat(options.directory, ": the store is missing"));
+  }
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(store->RocksDbOptions(options.create), options.directory, &db);
+  if (!status.ok()) return FromRocksDb(status, absl::StrCat("store ", options.directory));
+  store->db_.reset(db);
+  return store;
+}
+
+absl::Status Store::Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
+                        std::string* payload) const {
+  *header = ValueHeader();
+  const StoreKey store_key(slot, key);
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(),
+                                          ToSlice(store_key.view()), &value);
+  if (status.IsNotFound()) return absl::Status(absl::StatusCode::kNotFound, "");
+  if (!status.ok()) return FromRocksDb(status, directory_);
+  const std::optional<ValueHeader> decoded = DecodeValueHeader(ToView(value));
+  if (!decoded.has_value()) {
+    return absl::DataLossError(
+        absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
+  }
+  *header = *decoded;
+  if (header->ExpiredAt(now_ms)) return absl::Status(absl::StatusCode::kNotFound, "");
+  if (payload == nullptr) return absl::OkStatus();
+  const std::string_view stored = PayloadOf(ToView(value));
+  payload->assign(stored.data(), stored.size());
+  return absl::OkStatus();
+}
+
+absl::Status Store::Batch::Add(std::string_view payload) {
+  EffectReader reader(payload);
+  Effect effect;
+  while (reader.Next(&effect)) {
+    const rocksdb::Status status =
+        effect.is_put ? batch_.Put(ToSlice(effect.store_key), ToSlice(effect.store_value))
+                      : batch_.Delete(ToSlice(effect.store_key));
+    if (!status.ok()) return FromRocksDb(status, "write batch");
+  }
+  if (reader.ok()) return absl::OkStatus();
+  return absl::DataLossError("a log record's effects cannot be read");
+}
+
+void Store::Batch::NoteProgress(LogIndex index) {
+  std::string note;
+  PutFixed<uint64_t>(&note, index.value());
+  batch_.Put(ProgressKey(), note).PermitUncheckedError();
+}
+
+absl::Status Store::Apply(Batch* batch) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  const rocksdb::Status status = db_->Write(options, &batch->batch_);
+  if (!status.ok()) return FromRocksDb(status, directory_);
+  batch->batch_.Clear();
+  return absl::OkStatus();
+}
+
+absl::Status Store::VisitSlot(
+    uint16_t slot,
+    absl::FunctionRef<bool(std::string_view, const ValueHeader&, std::string_view)> visit) const {
+  const StoreKey begin(slot, "");
+  const StoreKey end(static_cast<uint16_t>(slot + 1), "");
+  const rocksdb::Slice upper = ToSlice(end.view());
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &upper;
+  options.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+  for (it->Seek(ToSlice(begin.view())); it->Valid(); it->Next()) {
+    const std::optional<ValueHeader> header = DecodeValueHeader(ToView(it->value()));
+    if (!header.has_value()) {
+      return absl::DataLossError(
+          absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
+    }
+    if (!visit(UserKeyOf(ToView(it->key())), *header, PayloadOf(ToView(it->value())))) break;
+  }
+  return FromRocksDb(it->status(), directory_);
+}
+
+absl::StatusOr<LogIndex> Store::PersistedProgress() const {
+  rocksdb::ReadOptions options;
+  options.read_tier = rocksdb::kPersistedTier;
+  std::string note;
+  const rocksdb::Status status = db_->Get(options, ProgressKey(), &note);
+  if (status.IsNotFound()) return LogIndex(0);
+  if (!status.ok()) return FromRocksDb(status, directory_);
+  if (note.size() != sizeof(uint64_t)) {
+    return absl::DataLossError(absl::StrCat(directory_, ": the progress note is damaged"));
+  }
+  return LogIndex(LoadFixed<uint64_t>(note.data()));
+}
+
+absl::Status Store::Flush(bool wait) {
+  rocksdb::FlushOptions options;
+  options.wait = wait;
+  options.allow_write_stall = true;
+  return FromRocksDb(db_->Flush(options), directory_);
+}
+
+absl::Status Store::WriteError() const {
+  if (failed_.load(std::memory_order_acquire)) {
+    return absl::UnavailableError(absl::StrCat(directory_, ": the store has failed"));
+  }
+  if (disk_full_.load(std::memory_order_acquire)) {
+    return absl::ResourceExhaustedError(absl::StrCat(directory_, ": the disk is full"));
+  }
+  return absl::OkStatus();
+}
+
+void Store::TryResume() {
+  if (!disk_full_.load(std::memory_order_acquire)) return;
+  if (db_->Resume().ok()) disk_full_.store(false, std::memory_order_release);
+}
+
+size_t Store::memtable_bytes() const {
+  uint64_t bytes = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeActiveMemTable, &bytes);
+  return bytes;
+}
+
+absl::Status Store::VerifyChecksums() const {
+  return FromRocksDb(db_->VerifyChecksum(), directory_);
+}
+
+absl::Status Store::VisitAll(
+    absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    if (absl::Status status = visit(ToView(it->key()), ToView(it->value())); !status.ok()) {
+      return status;
+    }
+  }
+  return FromRocksDb(it->status(), directory_);
+}
+
+}  // namespace slotkv

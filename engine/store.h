@@ -1,0 +1,132 @@
+// One node's store: a RocksDB database without a write-ahead log of its own.
+//
+// The shard's log is the write-ahead log. Invariants:
+//   1. Only applied log records (and progress notes) are written here.
+//   2. No table file is written before the log is synced as far as the table goes: RocksDB calls
+//      us when a flush begins; if the sync fails, the fence goes up before the call returns and
+//      every later write to the store's files is refused.
+//   3. A progress note N in the store means: all records up to N are in the store, in the same
+//      memtable or an older one. So the persisted note is a lower bound of what needs no replay.
+//
+// Thread-safe; records are applied by one thread at a time, in order.
+#ifndef SLOTKV_ENGINE_STORE_H_
+#define SLOTKV_ENGINE_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/disk.h"
+#include "engine/expiry_clock.h"
+#include "engine/hooked_file_system.h"
+#include "engine/ids.h"
+#include "engine/store_format.h"
+#include "engine/store_resources.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+
+namespace slotkv {
+
+struct StoreOptions {
+  const Disk* disk = nullptr;
+  const StoreResources* resources = nullptr;
+  const ExpiryClock* clock = nullptr;
+  std::string directory;
+  bool create = false;
+  // Makes the log durable as far as it has been appended. Called on RocksDB's threads.
+  std::function<absl::Status()> sync_log;
+};
+
+class Store {
+ public:
+  // The pointers in `options` must outlive the store. Damage is DataLoss, a missing store (unless
+  // `create`) too.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const StoreOptions& options);
+  // Does not flush: what is in memory only comes back from the log.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Header and payload (unless null) of a key that has not expired at `now_ms`. Otherwise NotFound
+  // without text, and `*payload` is as it was; header->expiry_ms is above 0 then if the key is
+  // there but has expired.
+  absl::Status Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
+                   std::string* payload) const;
+
+  // The effects of consecutive records, gathered and then applied at once.
+  class Batch {
+   public:
+    // DataLoss if `payload` is not made of effects; the batch must not be applied then.
+    absl::Status Add(std::string_view payload);
+    void NoteProgress(LogIndex index);
+    size_t bytes() const { return batch_.GetDataSize(); }
+    bool empty() const { return batch_.Count() == 0; }
+
+   private:
+    friend class Store;
+    rocksdb::WriteBatch batch_;
+  };
+
+  // Applies and empties the batch. Blocks while RocksDB stalls writes.
+  absl::Status Apply(Batch* batch);
+
+  // Calls `visit(user key, header, payload)` for the keys of `slot` in bytewise order, expired
+  // ones included, as of one moment, until it returns false.
+  absl::Status VisitSlot(
+      uint16_t slot,
+      absl::FunctionRef<bool(std::string_view, const ValueHeader&, std::string_view)> visit) const;
+
+  // The lower bound of what the store has durably (invariant 3); 0: nothing.
+  absl::StatusOr<LogIndex> PersistedProgress() const;
+
+  // Starts a flush of what is in memory; `wait`: until it is done.
+  absl::Status Flush(bool wait);
+
+  // RocksDB would delay or stop a write now.
+  bool stalled() const { return stalled_.load(std::memory_order_acquire); }
+  // Why writes would fail now: ResourceExhausted while the disk is full (see TryResume), else for
+  // good. Ok: they would not.
+  absl::Status WriteError() const;
+  // After a full disk: asks RocksDB to go on.
+  void TryResume();
+
+  size_t memtable_bytes() const;
+  // Reads all table files and checks their checksums.
+  absl::Status VerifyChecksums() const;
+  // Calls `visit(store key, store value)` for every entry, metadata included; stops at the first
+  // error.
+  absl::Status VisitAll(
+      absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) const;
+
+ private:
+  class Listener;
+  class ExpiryFilter;
+
+  explicit Store(const StoreOptions& options);
+  rocksdb::Options RocksDbOptions(bool create);
+
+  const std::string directory_;
+  const std::shared_ptr<WriteFence> fence_;
+  const std::unique_ptr<rocksdb::Env> env_;
+  const StoreResources* const resources_;
+  const std::function<absl::Status()> sync_log_;
+  const std::unique_ptr<ExpiryFilter> filter_;
+  const std::shared_ptr<Listener> listener_;
+
+  std::atomic<bool> stalled_{false};
+  std::atomic<bool> disk_full_{false};
+  std::atomic<bool> failed_{false};
+
+  // Last, so that it is closed while all above still stands.
+  std::unique_ptr<rocksdb::DB> db_;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_ENGINE_STORE_H_

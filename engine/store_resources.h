@@ -1,0 +1,28 @@
+// What all stores of a cluster share, so that memory and threads stay bounded however many shards
+// there are: one block cache, in which memtables are counted, too.
+#ifndef SLOTKV_ENGINE_STORE_RESOURCES_H_
+#define SLOTKV_ENGINE_STORE_RESOURCES_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "rocksdb/cache.h"
+#include "rocksdb/write_buffer_manager.h"
+
+namespace slotkv {
+
+struct StoreResources {
+  // A quarter of `memory_bytes` is for memtables, the rest for blocks.
+  explicit StoreResources(size_t memory_bytes)
+      : memtable_bytes(memory_bytes / 4),
+        block_cache(rocksdb::NewLRUCache(memory_bytes)),
+        memtables(std::make_shared<rocksdb::WriteBufferManager>(memtable_bytes, block_cache)) {}
+
+  const size_t memtable_bytes;
+  const std::shared_ptr<rocksdb::Cache> block_cache;
+  const std::shared_ptr<rocksdb::WriteBufferManager> memtables;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_ENGINE_STORE_RESOURCES_H_

@@ -1,0 +1,117 @@
+// The replication group of one shard: the only way by which anything enters its copies.
+//
+// Callers queue; the first in the queue leads a write group, the rest of it wait. The leader, in
+// this order: checks the copies' health, drops writers whose guard no longer holds, evaluates the
+// others in queue order (each seeing the effects of those before), reserves room, appends one
+// record for each, syncs if the policy says so, applies, and wakes everybody.
+//
+// Invariants:
+//   1. One write group at a time is between evaluation and application; records are logged and
+//      applied in index order.
+//   2. A write is acknowledged only when it is logged (and synced, with kAlways) and applied.
+//   3. Once a record may have reached the log, its caller gets ok or DeadlineExceeded, nothing
+//      else, and nothing is tried again.
+//   4. After a failure behind that point the group takes no more writes: log and store would
+//      part. Reads go on.
+//   5. A write group holds at most kMaxWriters writers and about kMaxGroupBytes.
+//
+// This release keeps one node for each group; its commit index is its last index.
+//
+// Thread-safe. Lock order: the group's mutex before a log's; no lock is held across I/O.
+#ifndef SLOTKV_REPLICATION_GROUP_H_
+#define SLOTKV_REPLICATION_GROUP_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/expiry_clock.h"
+#include "engine/node.h"
+#include "engine/record.h"
+#include "replication/mutation.h"
+
+namespace slotkv {
+
+// When the log is synced (Options::fsync).
+enum class SyncPolicy { kAlways, kEverySecond, kNever };
+
+struct GroupOptions {
+  SyncPolicy sync = SyncPolicy::kEverySecond;
+  absl::Duration operation_timeout = absl::Seconds(10);
+};
+
+class Group {
+ public:
+  static constexpr size_t kMaxWriters = 64;
+  static constexpr size_t kMaxGroupBytes = size_t{1} << 20;
+
+  // `node` has recovered. `clock` must outlive the group.
+  Group(std::unique_ptr<Node> node, ExpiryClock* clock, const GroupOptions& options);
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // Begins a shard epoch, above every earlier one: logs its first record. Before any Write.
+  absl::Status StartEpoch(ShardEpoch epoch);
+
+  // Ok: logged and applied. Aborted: the guard did not hold, nothing was done. Otherwise the
+  // mutation's own error or one of Cluster's codes.
+  absl::Status Write(Mutation* mutation, Guard guard);
+
+  // Header and payload (unless null) of a live key; see Store::Get.
+  absl::Status Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
+                   std::string* payload) const {
+    return node_->store().Get(slot, key, now_ms, header, payload);
+  }
+
+  // Makes all that was acknowledged durable. For the once-a-second rhythm and for closing.
+  absl::Status Sync();
+
+  // Housekeeping, once in a while: see Node::Maintain.
+  absl::Status Maintain();
+
+  Node* node() const { return node_.get(); }
+
+ private:
+  class View;
+  struct Writer;
+  using Writers = std::vector<Writer*>;
+
+  void CollectGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RunGroup();
+  absl::Status CheckHealth(absl::Time deadline);
+  absl::Status AwaitSyncedEnough();
+  size_t EvaluateGroup();
+  absl::Status LogAndApply(size_t bytes, absl::Time deadline, bool* logged);
+  absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status LeaveQueue(Writer* writer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::unique_ptr<Node> node_;
+  ExpiryClock* const clock_;
+  const GroupOptions options_;
+
+  absl::Mutex mu_;
+  // In order of arrival; the front one leads, or will.
+  std::deque<Writer*> queue_ ABSL_GUARDED_BY(mu_);
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  // The last one led and none other does: the queue's front may start.
+  bool leading_ ABSL_GUARDED_BY(mu_) = false;
+
+  // The leader's own, reused from group to group. Guarded by leading_.
+  Writers group_;
+  std::vector<std::string> payloads_;  // kMaxWriters
+  std::vector<Record> records_;
+  LogPosition last_;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_REPLICATION_GROUP_H_
