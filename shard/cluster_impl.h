@@ -1,0 +1,121 @@
+// A cluster that is open: its zones, shards and slot table, and the way of every call through
+// them. Cluster (cluster.h) is the public face of it.
+//
+// Opening, in stages (cluster_open.cc):
+//   lock → zones → topology → logs → expiry clock → stores and replay → new shard epochs, durable
+//   → first record of each → slot words published → housekeeping
+//
+// Invariants:
+//   1. A shard's epoch is durable in the topology before the shard logs anything under it.
+//   2. The slot table says what the topology says; it is published after the topology is durable.
+//   3. Members are destroyed in an order in which nothing outlives what it uses.
+#ifndef SLOTKV_SHARD_CLUSTER_IMPL_H_
+#define SLOTKV_SHARD_CLUSTER_IMPL_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/disk.h"
+#include "engine/expiry_clock.h"
+#include "engine/store_resources.h"
+#include "engine/worker_pool.h"
+#include "replication/group.h"
+#include "shard/call_gate.h"
+#include "shard/cluster_files.h"
+#include "shard/maintenance.h"
+#include "shard/slot_table.h"
+#include "shard/topology_keeper.h"
+#include "shard/zone_directory.h"
+#include "slotkv/options.h"
+#include "slotkv/topology.h"
+
+namespace slotkv {
+
+class ClusterImpl {
+ public:
+  // `hook` sees every file operation of the cluster; null but in tests.
+  static absl::StatusOr<std::unique_ptr<ClusterImpl>> Open(const Options& options,
+                                                           const std::string& path,
+                                                           std::shared_ptr<FileHook> hook);
+  static absl::Status Destroy(const std::string& path);
+  ~ClusterImpl();
+  ClusterImpl(const ClusterImpl&) = delete;
+  ClusterImpl& operator=(const ClusterImpl&) = delete;
+
+  absl::Status Close();
+
+  const Options& options() const { return options_; }
+  const ExpiryClock& clock() const { return *clock_; }
+  CallGate* gate() { return &gate_; }
+
+  // Takes `mutation`, of a key in `slot`, to the shard that owns the slot.
+  absl::Status Write(Slot slot, Mutation* mutation);
+  // The live value of `key`, whose slot is `slot`; `payload` may be null. NotFound without text if
+  // it is missing.
+  absl::Status Read(Slot slot, std::string_view key, ValueHeader* header, std::string* payload);
+  // Calls `visit(key)` for the live keys of a slot, as of one moment, until it returns false.
+  absl::Status VisitLiveKeys(Slot slot, absl::FunctionRef<bool(std::string_view)> visit);
+
+  Topology GetTopology() const;
+  absl::Status Verify();
+
+ private:
+  struct OpenZone {
+    ZoneState state;
+    std::string path;
+    std::unique_ptr<Disk> disk;
+    std::unique_ptr<WorkerPool> workers;
+    std::unique_ptr<ZoneDirectory> directory;
+    absl::Status status;  // not ok: why the zone is down
+  };
+
+  // One shard's place in this process. Null group: no copy of it can be reached.
+  struct OpenShard {
+    ShardId id;
+    const OpenZone* zone = nullptr;
+    absl::Status status;
+    std::unique_ptr<Node> node;  // until the group has it
+    std::unique_ptr<Group> group;
+  };
+
+  ClusterImpl(const Options& options, std::string path, std::shared_ptr<FileHook> hook);
+
+  absl::Status OpenOrCreate();
+  absl::Status Create();
+  absl::Status CreateContents(const ClusterPointer& pointer);
+  absl::Status OpenZones(const ClusterPointer& pointer);
+  absl::Status CheckDevices() const;
+  absl::Status OpenTopology(const ClusterId& cluster);
+  std::vector<TopologyCopy> TopologyCopies() const;
+  NodeOptions MakeNodeOptions(const ClusterState& state, const ShardState& shard,
+                              const OpenZone& zone) const;
+  absl::Status OpenShards();
+  absl::Status StartEpochs();
+  void PublishSlots();
+  absl::StatusOr<Group*> GroupOf(Slot slot, SlotWord word) const;
+
+  const Options options_;
+  const std::string path_;
+  const std::shared_ptr<FileHook> hook_;
+
+  CallGate gate_;
+  std::unique_ptr<Disk> disk_;  // the cluster's own directory
+  std::unique_ptr<DirectoryLock> lock_;
+  std::unique_ptr<StoreResources> resources_;
+  std::unique_ptr<ExpiryClock> clock_;
+  std::vector<std::unique_ptr<OpenZone>> zones_;
+  std::unique_ptr<TopologyKeeper> keeper_;
+  // By shard number; numbers without a shard are empty. Not changed while open.
+  std::vector<OpenShard> shards_;
+  SlotTable slots_;
+  std::unique_ptr<Maintenance> maintenance_;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_CLUSTER_IMPL_H_

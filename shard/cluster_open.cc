@@ -1,0 +1,312 @@
+// Opening and creating a cluster.
+//
+// Creation is made of steps that can be repeated. The file CLUSTER.creating, with the ids of
+// cluster and zones, comes first; zones, empty nodes and the first topology follow; renaming it to
+// CLUSTER ends the creation. A creation that was cut short is taken up where it stands.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "shard/cluster_impl.h"
+#include "shard/placement.h"
+
+namespace slotkv {
+namespace {
+
+// A sync, a reservation and a flush may be under way at once.
+constexpr int kWorkersPerZone = 3;
+
+// Runs `job(i)` for each i below `count` on a few threads; the first error by i.
+absl::Status ForEach(size_t count, const std::function<absl::Status(size_t)>& job) {
+  std::vector<absl::Status> statuses(count);
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) statuses[i] = job(i);
+  };
+  const size_t cores = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8);
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(cores, count); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  for (absl::Status& status : statuses) {
+    if (!status.ok()) return std::move(status);
+  }
+  return absl::OkStatus();
+}
+
+// The zones of `options`, looked for in `pointer`, take the place of the paths there.
+absl::Status ApplyZonePaths(const Options& options, ClusterPointer* pointer) {
+  for (const Zone& zone : options.zones) {
+    const auto entry =
+        std::find_if(pointer->zones.begin(), pointer->zones.end(),
+                     [&](const auto& candidate) { return candidate.zone.name == zone.name; });
+    if (entry == pointer->zones.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("Options.zones: the cluster has no zone \"", zone.name, "\""));
+    }
+    entry->path = zone.path;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ClusterImpl::ClusterImpl(const Options& options, std::string path, std::shared_ptr<FileHook> hook)
+    : options_(options),
+      path_(std::move(path)),
+      hook_(std::move(hook)),
+      disk_(std::make_unique<Disk>(hook_)),
+      resources_(std::make_unique<StoreResources>(options.memory_bytes)) {}
+
+absl::StatusOr<std::unique_ptr<ClusterImpl>> ClusterImpl::Open(const Options& options,
+                                                               const std::string& path,
+                                                               std::shared_ptr<FileHook> hook) {
+  if (absl::Status status = ValidateOptions(options); !status.ok()) return status;
+  if (path.empty()) return absl::InvalidArgumentError("the cluster's path is empty");
+  std::unique_ptr<ClusterImpl> impl(new ClusterImpl(options, path, std::move(hook)));
+  if (absl::Status status = impl->OpenOrCreate(); !status.ok()) return status;
+  return impl;
+}
+
+absl::Status ClusterImpl::OpenOrCreate() {
+  const std::string pointer_path = JoinPath(path_, kClusterFile);
+  if (!options_.create_if_missing && !disk_->Exists(pointer_path)) {
+    return absl::NotFoundError(absl::StrCat(path_, ": no cluster here"));
+  }
+  if (absl::Status status = disk_->MakeDirectory(path_); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = disk_->Lock(JoinPath(path_, kLockFile));
+  if (!lock.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(path_, ": the cluster is open elsewhere: ", lock.status().message()));
+  }
+  lock_ = *std::move(lock);
+  if (!disk_->Exists(pointer_path)) {
+    if (absl::Status status = Create(); !status.ok()) return status;
+  } else if (options_.error_if_exists) {
+    return absl::AlreadyExistsError(absl::StrCat(path_, ": a cluster is here already"));
+  }
+
+  absl::StatusOr<ClusterPointer> pointer = ReadClusterPointer(*disk_, pointer_path);
+  if (!pointer.ok()) return pointer.status();
+  const ClusterPointer as_read = *pointer;
+  if (absl::Status status = ApplyZonePaths(options_, &*pointer); !status.ok()) return status;
+  if (absl::Status status = OpenZones(*pointer); !status.ok()) return status;
+  if (absl::Status status = CheckDevices(); !status.ok()) return status;
+  if (absl::Status status = OpenTopology(pointer->id); !status.ok()) return status;
+  if (absl::Status status = OpenShards(); !status.ok()) return status;
+  if (absl::Status status = StartEpochs(); !status.ok()) return status;
+  // Zones that were found at new paths are looked for there from now on.
+  const std::string bytes = EncodeClusterPointer(*pointer);
+  if (bytes != EncodeClusterPointer(as_read)) {
+    if (absl::Status status = disk_->Replace(pointer_path, bytes); !status.ok()) return status;
+  }
+  PublishSlots();
+  std::vector<Maintenance::Member> members;
+  for (const OpenShard& shard : shards_) {
+    if (shard.group != nullptr) {
+      members.push_back({shard.group.get(), shard.zone->workers.get()});
+    }
+  }
+  maintenance_ =
+      std::make_unique<Maintenance>(std::move(members), clock_.get(), resources_->memtable_bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ClusterImpl::Create() {
+  const std::string creating_path = JoinPath(path_, kCreatingFile);
+  ClusterPointer pointer = NewClusterPointer(options_);
+  if (disk_->Exists(creating_path)) {
+    absl::StatusOr<ClusterPointer> begun = ReadClusterPointer(*disk_, creating_path);
+    if (!begun.ok()) return begun.status();
+    const bool same = std::equal(begun->zones.begin(), begun->zones.end(), pointer.zones.begin(),
+                                 pointer.zones.end(), [](const auto& a, const auto& b) {
+                                   return a.zone.name == b.zone.name && a.path == b.path;
+                                 });
+    if (!same) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(creating_path,
+                       ": the creation of a cluster with other zones was cut short here; open it "
+                       "with those zones, or destroy it"));
+    }
+    pointer = *std::move(begun);
+  } else if (absl::Status status = disk_->Replace(creating_path, EncodeClusterPointer(pointer));
+             !status.ok()) {
+    return status;
+  }
+  absl::Status status = CreateContents(pointer);
+  zones_.clear();  // and their locks: opening takes them again
+  if (!status.ok()) return status;
+  status = disk_->Rename(creating_path, JoinPath(path_, kClusterFile));
+  return status.ok() ? disk_->SyncDirectory(path_) : status;
+}
+
+absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
+  std::vector<ZoneState> zone_states;
+  for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
+    auto zone = std::make_unique<OpenZone>();
+    zone->state = entry.zone;
+    zone->path = ZonePath(path_, entry);
+    zone->disk = std::make_unique<Disk>(hook_);
+    zone->workers = std::make_unique<WorkerPool>(1);
+    absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Create(
+        zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
+    if (!directory.ok()) return directory.status();
+    zone->directory = *std::move(directory);
+    zones_.push_back(std::move(zone));
+    zone_states.push_back(entry.zone);
+  }
+  if (absl::Status status = CheckDevices(); !status.ok()) return status;
+  absl::StatusOr<ClusterState> state = InitialState(pointer.id, zone_states, options_.shards);
+  if (!state.ok()) return state.status();
+  // Nodes before topology: what the topology names is there.
+  for (const ShardState& shard : state->shards) {
+    for (const std::unique_ptr<OpenZone>& zone : zones_) {
+      if (zone->state.name != shard.nodes.front().zone) continue;
+      const NodeOptions node = MakeNodeOptions(*state, shard, *zone);
+      if (absl::Status s = zone->disk->DeleteTree(node.directory); !s.ok()) return s;
+      if (absl::Status s = Node::Create(node); !s.ok()) return s;
+    }
+  }
+  return TopologyKeeper::Create(*state, TopologyCopies()).status();
+}
+
+absl::Status ClusterImpl::OpenZones(const ClusterPointer& pointer) {
+  for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
+    auto zone = std::make_unique<OpenZone>();
+    zone->state = entry.zone;
+    zone->path = ZonePath(path_, entry);
+    zone->disk = std::make_unique<Disk>(hook_);
+    zone->workers = std::make_unique<WorkerPool>(kWorkersPerZone);
+    absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Open(
+        zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
+    zone->status = directory.status();
+    if (directory.ok()) zone->directory = *std::move(directory);
+    zones_.push_back(std::move(zone));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ClusterImpl::CheckDevices() const {
+  if (!options_.require_distinct_devices) return absl::OkStatus();
+  std::map<dev_t, std::string> devices;
+  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+    struct stat info;
+    if (stat(zone->path.c_str(), &info) != 0) continue;  // the zone is down
+    const auto [it, inserted] = devices.emplace(info.st_dev, zone->state.name);
+    if (inserted) continue;
+    return absl::FailedPreconditionError(absl::StrCat("Options.require_distinct_devices: zones ",
+                                                      it->second, " and ", zone->state.name,
+                                                      " are on one device"));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<TopologyCopy> ClusterImpl::TopologyCopies() const {
+  std::vector<TopologyCopy> copies;
+  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+    copies.push_back({zone->state.name, zone->path, zone->disk.get(), zone->status});
+  }
+  // One or two copies have no majority that survives the loss of one.
+  if (copies.size() < 3) copies.push_back({"the cluster's directory", path_, disk_.get(), {}});
+  return copies;
+}
+
+absl::Status ClusterImpl::OpenTopology(const ClusterId& cluster) {
+  absl::StatusOr<std::unique_ptr<TopologyKeeper>> keeper =
+      TopologyKeeper::Open(cluster, TopologyCopies());
+  if (!keeper.ok()) return keeper.status();
+  keeper_ = *std::move(keeper);
+  return absl::OkStatus();
+}
+
+NodeOptions ClusterImpl::MakeNodeOptions(const ClusterState& state, const ShardState& shard,
+                                         const OpenZone& zone) const {
+  const NodeState& node = shard.nodes.front();
+  NodeOptions options;
+  options.disk = zone.disk.get();
+  options.workers = zone.workers.get();
+  options.resources = resources_.get();
+  options.directory = zone.directory->NodePath(node.id, node.incarnation);
+  options.identity = {state.id.bytes(), shard.id, node.id};
+  options.log.io = options_.log_io;
+  return options;
+}
+
+// Logs first: what they say of the time decides what has expired in the stores.
+absl::Status ClusterImpl::OpenShards() {
+  const std::shared_ptr<const ClusterState> state = keeper_->Current();
+  shards_.resize(state->shards.back().id.value() + 1);
+  const absl::Status opened = ForEach(state->shards.size(), [&](size_t i) {
+    const ShardState& shard = state->shards[i];
+    OpenShard& open = shards_[shard.id.value()];
+    open.id = shard.id;
+    for (const std::unique_ptr<OpenZone>& zone : zones_) {
+      if (zone->state.name == shard.nodes.front().zone) open.zone = zone.get();
+    }
+    if (!open.zone->status.ok()) {
+      open.status = absl::UnavailableError(
+          absl::StrCat("zone ", open.zone->state.name, " is down: ", open.zone->status.message()));
+      return absl::OkStatus();
+    }
+    absl::StatusOr<std::unique_ptr<Node>> node =
+        Node::Open(MakeNodeOptions(*state, shard, *open.zone));
+    if (!node.ok()) return node.status();
+    open.node = *std::move(node);
+    return absl::OkStatus();
+  });
+  if (!opened.ok()) return opened;
+  uint64_t floor_ms = 0;
+  for (const OpenShard& shard : shards_) {
+    if (shard.node != nullptr) floor_ms = std::max(floor_ms, shard.node->highest_clock_ms());
+  }
+  Clock* const clock = options_.clock == nullptr ? Clock::System() : options_.clock.get();
+  clock_ = std::make_unique<ExpiryClock>(clock, floor_ms);
+  return ForEach(shards_.size(), [&](size_t i) {
+    return shards_[i].node == nullptr ? absl::OkStatus() : shards_[i].node->Recover(clock_.get());
+  });
+}
+
+absl::Status ClusterImpl::StartEpochs() {
+  const std::shared_ptr<const ClusterState> current = keeper_->Current();
+  ClusterState next = *current;
+  next.epoch = next.epoch.Next();
+  for (ShardState& shard : next.shards) {
+    if (shards_[shard.id.value()].node != nullptr) shard.epoch = shard.epoch.Next();
+  }
+  if (absl::Status status = keeper_->ChangeTopology(current->epoch, next); !status.ok()) {
+    return status;
+  }
+  GroupOptions group_options;
+  group_options.operation_timeout = options_.operation_timeout;
+  group_options.sync = options_.fsync == Fsync::kAlways        ? SyncPolicy::kAlways
+                       : options_.fsync == Fsync::kEverySecond ? SyncPolicy::kEverySecond
+                                                               : SyncPolicy::kNever;
+  for (const ShardState& shard : next.shards) {
+    OpenShard& open = shards_[shard.id.value()];
+    if (open.node == nullptr) continue;
+    if (open.node->log().last().epoch >= shard.epoch) {
+      return absl::DataLossError(absl::StrCat(
+          open.node->directory(), ": the log has epoch ", open.node->log().last().epoch.ToString(),
+          ", the topology has given out ", shard.epoch.ToString()));
+    }
+    open.group = std::make_unique<Group>(std::move(open.node), clock_.get(), group_options);
+    if (absl::Status status = open.group->StartEpoch(shard.epoch); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void ClusterImpl::PublishSlots() {
+  for (const ShardState& shard : keeper_->Current()->shards) {
+    for (const SlotRange& range : shard.slots) {
+      slots_.Publish(range, SlotState::kServing, shard.id);
+    }
+  }
+}
+
+}  // namespace slotkv

@@ -1,0 +1,96 @@
+// How a cluster is opened. Plain structs: each field has a default, a unit and a reason to change
+// it. `Cluster::Open` validates all of them once and names the offending field.
+#ifndef SLOTKV_SHARD_OPTIONS_H_
+#define SLOTKV_SHARD_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "slotkv/clock.h"
+#include "slotkv/log_io.h"
+
+namespace slotkv {
+
+// When the log is made durable against power or kernel failure. A process that dies, kill -9
+// included, loses no acknowledged write under any of them.
+enum class Fsync {
+  kAlways,       // before a write is acknowledged, once for each group of writes
+  kEverySecond,  // at most the last second is lost, and never a write in the middle
+  kNever,        // whenever it happens
+};
+
+// A failure domain: a directory root, normally one disk.
+struct Zone {
+  std::string name;  // 1 to 64 of a-z A-Z 0-9 _ -; unique in the cluster
+  std::string path;  // where its copies live; created if missing
+};
+
+struct Options {
+  // Creates the cluster if the path holds none.
+  bool create_if_missing = true;
+  // Refuses a path that holds a cluster already (AlreadyExists).
+  bool error_if_exists = false;
+
+  // Primaries over which the slots are spread evenly: 1 to 1024. Read at creation only;
+  // afterwards the topology on disk wins.
+  int shards = 3;
+  // Copies of each shard besides the primary. Read at creation only. This release keeps one copy
+  // of each shard: more than 0 is Unimplemented.
+  int replicas_per_shard = 0;
+
+  // Failure domains. Empty: three, named zone-a, zone-b and zone-c, below the cluster's own
+  // directory. For an existing cluster a zone named here is looked for at this path (a disk that
+  // is mounted elsewhere now); a name that the cluster does not know is InvalidArgument.
+  std::vector<Zone> zones;
+  // Refuses zones that share a device, for they would be lost together.
+  bool require_distinct_devices = false;
+
+  // See Fsync. kAlways costs one device flush for each group of concurrent writes.
+  Fsync fsync = Fsync::kEverySecond;
+
+  // Applied to writes that set no ttl of their own; infinite: keys stay until deleted. Positive.
+  absl::Duration default_ttl = absl::InfiniteDuration();
+
+  // Bound on block cache and memtables together, in bytes: at least 16 MiB. More memory answers
+  // more reads without touching the disk.
+  size_t memory_bytes = size_t{256} << 20;
+
+  // How long a call waits for room, for a device or for other writers before it gives up with
+  // Unavailable (certainly not applied) or DeadlineExceeded (outcome unknown): 1 ms to 1 h.
+  absl::Duration operation_timeout = absl::Seconds(10);
+
+  // How log files are written. kAuto is right but for measurements and odd file systems.
+  LogIo log_io = LogIo::kAuto;
+
+  // Null: the machine's clocks.
+  std::shared_ptr<Clock> clock;
+};
+
+// Which writes SetOptions lets through.
+enum class SetCondition {
+  kAlways,
+  kIfAbsent,   // only if the key does not exist (Redis: NX)
+  kIfPresent,  // only if the key exists (Redis: XX)
+};
+
+struct SetOptions {
+  // The key lives this long from now; positive. Infinite: Options::default_ttl applies, which is
+  // infinite by itself.
+  absl::Duration ttl = absl::InfiniteDuration();
+  // Keeps the expiry that the key has (none, if it does not exist). Excludes `ttl`.
+  bool keep_ttl = false;
+  SetCondition condition = SetCondition::kAlways;
+};
+
+// Ok, or InvalidArgument naming the field and what it may hold (Unimplemented for
+// replicas_per_shard above 0).
+absl::Status ValidateOptions(const Options& options);
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_OPTIONS_H_

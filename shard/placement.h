@@ -1,0 +1,21 @@
+// Where a new cluster's slots and nodes go.
+#ifndef SLOTKV_SHARD_PLACEMENT_H_
+#define SLOTKV_SHARD_PLACEMENT_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "shard/cluster_id.h"
+#include "shard/cluster_state.h"
+
+namespace slotkv {
+
+// The first state of a cluster, at epoch 1: `shards` shards (1 to kMaxShards), each one contiguous
+// range of slots and one node; ranges differ by at most one slot in size, zones by at most one
+// primary. Shard epochs are 0: the first Open gives out 1. InvalidArgument if a count or a zone is
+// out of bounds.
+absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> zones, int shards);
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_PLACEMENT_H_

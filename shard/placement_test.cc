@@ -1,0 +1,80 @@
+#include "shard/placement.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace slotkv {
+namespace {
+
+std::vector<ZoneState> Zones(int count) {
+  std::vector<ZoneState> zones;
+  for (int i = 1; i <= count; ++i) {
+    zones.push_back({"zone-" + std::to_string(i), ZoneId(static_cast<uint64_t>(i))});
+  }
+  return zones;
+}
+
+std::vector<int> Sizes(const ClusterState& state) {
+  std::vector<int> sizes;
+  for (const ShardState& shard : state.shards) {
+    EXPECT_EQ(shard.slots.size(), 1u);
+    sizes.push_back(shard.slots[0].last - shard.slots[0].first + 1);
+  }
+  return sizes;
+}
+
+TEST(PlacementTest, ThreeShards) {
+  const absl::StatusOr<ClusterState> state = InitialState(ClusterId::Random(), Zones(3), 3);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(Sizes(*state), (std::vector<int>{5461, 5462, 5461}));
+  EXPECT_EQ(state->shards[0].slots[0], (SlotRange{0, 5460}));
+  EXPECT_EQ(state->shards[2].slots[0], (SlotRange{10923, 16383}));
+  EXPECT_EQ(state->epoch, Epoch(1));
+  EXPECT_EQ(state->next_shard_id, 4u);
+  EXPECT_EQ(state->next_node_id, 4u);
+}
+
+TEST(PlacementTest, SizesAndZonesDifferByAtMostOne) {
+  for (int zones : {1, 2, 3, 5, 64}) {
+    for (int shards = 1; shards <= 1024; shards += shards < 20 ? 1 : 251) {
+      const absl::StatusOr<ClusterState> state =
+          InitialState(ClusterId::Random(), Zones(zones), shards);
+      ASSERT_TRUE(state.ok()) << state.status();
+      ASSERT_EQ(state->shards.size(), static_cast<size_t>(shards));
+      const std::vector<int> sizes = Sizes(*state);
+      EXPECT_LE(*std::max_element(sizes.begin(), sizes.end()),
+                *std::min_element(sizes.begin(), sizes.end()) + 1)
+          << shards;
+      std::map<std::string, int> primaries;
+      for (const ZoneState& zone : state->zones) primaries[zone.name] = 0;
+      for (const ShardState& shard : state->shards) ++primaries[shard.nodes.at(0).zone];
+      int least = shards;
+      int most = 0;
+      for (const auto& [name, count] : primaries) {
+        least = std::min(least, count);
+        most = std::max(most, count);
+      }
+      EXPECT_LE(most, least + 1) << shards << " shards in " << zones << " zones";
+    }
+  }
+}
+
+TEST(PlacementTest, Bounds) {
+  const ClusterId id = ClusterId::Random();
+  for (int shards : {1, 7, 1024}) EXPECT_TRUE(InitialState(id, Zones(3), shards).ok()) << shards;
+  for (int shards : {-1, 0, 1025}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, Zones(3), shards).status())) << shards;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, {}, 3).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, Zones(65), 3).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(InitialState(ClusterId(), Zones(3), 3).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(InitialState(id, {{"a", ZoneId(1)}, {"a", ZoneId(2)}}, 3).status()));
+}
+
+}  // namespace
+}  // namespace slotkv
