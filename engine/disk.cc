@@ -1,6 +1,8 @@
 #include "engine/disk.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/errno_status.h"
+#include "engine/file_io.h"
 #include "engine/hooked_file_system.h"
 #include "engine/rocksdb_status.h"
 #include "engine/text.h"
@@ -20,6 +22,19 @@ namespace {
 const rocksdb::IOOptions kIo;
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+// Where the last written byte of a file is, or somewhat behind it: file systems that can tell
+// reserved space from data are asked, others say that all is data.
+uint64_t WrittenSize(int fd) {
+  const off_t size = lseek(fd, 0, SEEK_END);
+  off_t end = 0;
+  for (off_t data = lseek(fd, 0, SEEK_DATA); data >= 0; data = lseek(fd, end, SEEK_DATA)) {
+    end = lseek(fd, data, SEEK_HOLE);
+    if (end < 0) return static_cast<uint64_t>(size);
+  }
+  // ENXIO: no more data behind `end`.
+  return static_cast<uint64_t>(errno == ENXIO ? end : size);
+}
 
 std::string Parent(const std::string& path) {
   const size_t slash = path.find_last_of('/');
@@ -42,10 +57,9 @@ absl::Status AppendFile::Sync() { return FromRocksDb(file_->Fsync(kIo, nullptr),
 
 absl::Status AppendFile::Close() { return FromRocksDb(file_->Close(kIo, nullptr), path_); }
 
-DirectoryLock::DirectoryLock(std::shared_ptr<rocksdb::FileSystem> files, rocksdb::FileLock* lock)
-    : files_(std::move(files)), lock_(lock) {}
+DirectoryLock::DirectoryLock(int fd) : fd_(fd) {}
 
-DirectoryLock::~DirectoryLock() { files_->UnlockFile(lock_, kIo, nullptr).PermitUncheckedError(); }
+DirectoryLock::~DirectoryLock() { close(fd_); }
 
 Disk::Disk(std::shared_ptr<FileHook> hook)
     : hook_(std::move(hook)), files_(NewHookedFileSystem(hook_, nullptr)) {}
@@ -71,6 +85,28 @@ absl::StatusOr<std::string> Disk::Read(const std::string& path) const {
   }
 }
 
+absl::StatusOr<FileBytes> Disk::ReadWritten(const std::string& path, uint64_t limit) const {
+  if (hook_ != nullptr) {
+    if (absl::Status status = hook_->Before(FileOp::kRead, path); !status.ok()) return status;
+  }
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, path, "open");
+  const size_t size = static_cast<size_t>(std::min(limit, WrittenSize(fd)));
+  std::unique_ptr<char[]> bytes(new char[size]);
+  size_t have = 0;
+  int error = 0;
+  while (have < size && error == 0) {
+    const ssize_t got = pread(fd, bytes.get() + have, size - have, static_cast<off_t>(have));
+    if (got > 0) have += static_cast<size_t>(got);
+    if (got == 0) error = EIO;  // shorter than it said
+    if (got < 0 && errno != EINTR) error = errno;
+  }
+  close(fd);
+  if (error != 0) return ErrnoStatus(error, path, "read");
+  if (hook_ != nullptr) hook_->After(FileOp::kRead, path);
+  return FileBytes(std::move(bytes), size);
+}
+
 absl::StatusOr<std::vector<std::string>> Disk::List(const std::string& directory) const {
   std::vector<std::string> names;
   const rocksdb::IOStatus status = files_->GetChildren(directory, kIo, &names, nullptr);
@@ -87,12 +123,14 @@ absl::Status Disk::MakeDirectory(const std::string& directory) const {
     bool is_directory = false;
     const rocksdb::IOStatus status = files_->IsDirectory(directory, kIo, &is_directory, nullptr);
     if (!status.ok()) return FromRocksDb(status, directory);
-    if (is_directory) return absl::OkStatus();
+    if (is_directory) return directory == "/" ? absl::OkStatus() : SyncDirectory(Parent(directory));
     return absl::FailedPreconditionError(
         absl::StrCat(directory, ": exists and is not a directory"));
   }
   const std::string parent = Parent(directory);
-  if (absl::Status status = MakeDirectory(parent); !status.ok()) return status;
+  if (!files_->FileExists(parent, kIo, nullptr).ok()) {
+    if (absl::Status status = MakeDirectory(parent); !status.ok()) return status;
+  }
   const rocksdb::IOStatus status = files_->CreateDirIfMissing(directory, kIo, nullptr);
   if (!status.ok()) return FromRocksDb(status, directory);
   return SyncDirectory(parent);
@@ -105,17 +143,20 @@ absl::Status Disk::SyncDirectory(const std::string& directory) const {
   return FromRocksDb(status, directory);
 }
 
-absl::Status Disk::SyncFile(const std::string& path) const {
-  if (hook_ != nullptr) {
-    if (absl::Status status = hook_->Before(FileOp::kSync, path); !status.ok()) return status;
+absl::Status Disk::RewriteAndSync(const std::string& path, uint64_t size) const {
+  absl::StatusOr<FileBytes> bytes = ReadWritten(path, size);
+  if (!bytes.ok()) return bytes.status();
+  for (const FileOp op : {FileOp::kWrite, FileOp::kSync}) {
+    if (hook_ == nullptr) break;
+    if (absl::Status status = hook_->Before(op, path); !status.ok()) return status;
   }
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, path, "open");
-  const int error = fsync(fd) == 0 ? 0 : errno;
+  absl::Status status = WriteFully(fd, path, 0, bytes->view());
+  if (status.ok() && fsync(fd) != 0) status = ErrnoStatus(errno, path, "fsync");
   close(fd);
-  if (error != 0) return ErrnoStatus(error, path, "fsync");
-  if (hook_ != nullptr) hook_->After(FileOp::kSync, path);
-  return absl::OkStatus();
+  if (status.ok() && hook_ != nullptr) hook_->After(FileOp::kSync, path);
+  return status;
 }
 
 absl::Status Disk::Replace(const std::string& path, std::string_view contents) const {
@@ -157,10 +198,13 @@ absl::Status Disk::DeleteTree(const std::string& directory) const {
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
     const std::string path = JoinPath(directory, name);
-    bool is_directory = false;
-    const rocksdb::IOStatus status = files_->IsDirectory(path, kIo, &is_directory, nullptr);
-    if (!status.ok()) return FromRocksDb(status, path);
-    if (absl::Status s = is_directory ? DeleteTree(path) : Delete(path); !s.ok()) return s;
+    struct stat info;
+    // Not stat: what a symbolic link points to is not ours to delete.
+    if (lstat(path.c_str(), &info) != 0) return ErrnoStatus(errno, path, "lstat");
+    absl::Status status = S_ISDIR(info.st_mode)
+                              ? DeleteTree(path)
+                              : FromRocksDb(files_->DeleteFile(path, kIo, nullptr), path);
+    if (!status.ok()) return status;
   }
   return FromRocksDb(files_->DeleteDir(directory, kIo, nullptr), directory);
 }
@@ -172,11 +216,21 @@ absl::Status Disk::DeleteIfEmpty(const std::string& directory) const {
   return FromRocksDb(files_->DeleteDir(directory, kIo, nullptr), directory);
 }
 
+// flock, because a record lock does not keep out its own process under another name of the file,
+// and goes when any descriptor of the file is closed.
 absl::StatusOr<std::unique_ptr<DirectoryLock>> Disk::Lock(const std::string& path) const {
-  rocksdb::FileLock* lock = nullptr;
-  const rocksdb::IOStatus status = files_->LockFile(path, kIo, &lock, nullptr);
-  if (!status.ok()) return FromRocksDb(status, path);
-  return std::make_unique<DirectoryLock>(files_, lock);
+  if (hook_ != nullptr) {
+    if (absl::Status status = hook_->Before(FileOp::kLock, path); !status.ok()) return status;
+  }
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return ErrnoStatus(errno, path, "open");
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    close(fd);
+    return ErrnoStatus(error, path, "lock");
+  }
+  if (hook_ != nullptr) hook_->After(FileOp::kLock, path);
+  return std::make_unique<DirectoryLock>(fd);
 }
 
 std::string JoinPath(std::string_view directory, std::string_view name) {

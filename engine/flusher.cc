@@ -14,7 +14,7 @@ Node* PickNodeToFlush(absl::Span<Node* const> nodes, size_t memtable_budget_byte
       largest = node;
       largest_bytes = bytes;
     }
-    const uint64_t log_bytes = node->log().bytes();
+    const uint64_t log_bytes = node->log().sealed_bytes();
     if (log_bytes > longest_bytes) {
       longest = node;
       longest_bytes = log_bytes;

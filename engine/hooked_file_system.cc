@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -171,10 +172,7 @@ class HookedFileSystem final : public rocksdb::FileSystemWrapper {
                            std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) override {
     return Wrap<HookedWritableFile>(FileOp::kCreate, path, file, [&] {
       IOStatus status = target()->NewWritableFile(path, options, file, debug);
-      if (status.ok() && chmod(path.c_str(), 0600) != 0) {
-        status = IOStatus::IOError(path, std::strerror(errno));
-      }
-      return status;
+      return status.ok() ? MakePrivate(path) : status;
     });
   }
 
@@ -227,8 +225,16 @@ class HookedFileSystem final : public rocksdb::FileSystemWrapper {
 
   IOStatus LockFile(const std::string& path, const IOOptions& options, rocksdb::FileLock** lock,
                     IODebugContext* debug) override {
-    return gate_->Pass(FileOp::kLock, path,
-                       [&] { return target()->LockFile(path, options, lock, debug); });
+    return gate_->Pass(FileOp::kLock, path, [&] {
+      IOStatus status = target()->LockFile(path, options, lock, debug);
+      return status.ok() ? MakePrivate(path) : status;
+    });
+  }
+
+  IOStatus NewLogger(const std::string& path, const IOOptions& options,
+                     std::shared_ptr<rocksdb::Logger>* logger, IODebugContext* debug) override {
+    IOStatus status = target()->NewLogger(path, options, logger, debug);
+    return status.ok() ? MakePrivate(path) : status;
   }
 
  private:
@@ -238,6 +244,11 @@ class HookedFileSystem final : public rocksdb::FileSystemWrapper {
     IOStatus status = gate_->Pass(op, path, open);
     if (status.ok()) *file = std::make_unique<Wrapper>(gate_, path, std::move(*file));
     return status;
+  }
+
+  static IOStatus MakePrivate(const std::string& path) {
+    if (chmod(path.c_str(), 0600) == 0) return IOStatus::OK();
+    return IOStatus::IOError(path, std::strerror(errno));
   }
 
   IOStatus MakePrivateDirectory(const std::string& path, bool may_exist) {

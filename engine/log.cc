@@ -12,6 +12,10 @@ namespace {
 
 // Sealed segments that wait for a sync, at most; the leader waits for one beyond it.
 constexpr size_t kMaxUnsyncedSealed = 8;
+// In the active segment, before the next one is prepared.
+constexpr uint64_t kBytesBeforeSpare = uint64_t{64} << 10;
+// Each segment is so many times as large as the one before was full.
+constexpr uint64_t kSegmentGrowth = 4;
 
 }  // namespace
 
@@ -25,8 +29,9 @@ Log::Log(const Disk* disk, WorkerPool* workers, std::string directory, const Log
 
 Log::~Log() {
   absl::MutexLock lock(&mu_);
-  const auto idle = [this]()
-                        ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !creating_spare_ && !syncing_; };
+  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !creating_spare_ && !syncing_ && jobs_ == 0;
+  };
   mu_.Await(absl::Condition(&idle));
 }
 
@@ -47,31 +52,45 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Create(const Disk* disk, WorkerPool* w
   return log;
 }
 
+absl::StatusOr<std::unique_ptr<Log>> Log::OpenForReading(const Disk* disk, WorkerPool* workers,
+                                                         const std::string& directory,
+                                                         const LogIdentity& identity,
+                                                         const LogOptions& options,
+                                                         LogRecovery* recovery) {
+  std::unique_ptr<Log> log(new Log(disk, workers, directory, identity, options));
+  if (absl::Status status = log->Scan(recovery); !status.ok()) return status;
+  return log;
+}
+
 absl::StatusOr<std::unique_ptr<Log>> Log::Open(const Disk* disk, WorkerPool* workers,
                                                const std::string& directory,
                                                const LogIdentity& identity,
                                                const LogOptions& options, LogRecovery* recovery) {
-  std::unique_ptr<Log> log(new Log(disk, workers, directory, identity, options));
-  std::vector<uint64_t> behind_end;
-  if (absl::Status status = log->Scan(recovery, &behind_end); !status.ok()) return status;
-  if (absl::Status status = log->SyncScanned(); !status.ok()) return status;
-  for (const uint64_t sequence : behind_end) {
-    if (absl::Status status = disk->Delete(log->Path(sequence)); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<Log>> log =
+      OpenForReading(disk, workers, directory, identity, options, recovery);
+  if (!log.ok()) return log;
+  if (absl::Status status = (*log)->StartAppending(); !status.ok()) return status;
+  return log;
+}
+
+absl::Status Log::StartAppending() {
+  if (absl::Status status = SyncScanned(); !status.ok()) return status;
+  for (const uint64_t sequence : behind_end_) {
+    if (absl::Status status = disk_->Delete(Path(sequence)); !status.ok()) return status;
   }
-  if (!behind_end.empty()) {
-    if (absl::Status status = disk->SyncDirectory(directory); !status.ok()) return status;
+  if (!behind_end_.empty()) {
+    if (absl::Status status = disk_->SyncDirectory(directory_); !status.ok()) return status;
   }
   uint64_t sequence = 0, capacity = 0;
   {
-    absl::MutexLock lock(&log->mu_);
-    sequence = log->next_sequence_;
-    capacity = std::clamp(log->segments_.back().end * 2, options.min_segment_bytes,
-                          options.max_segment_bytes);
+    absl::MutexLock lock(&mu_);
+    sequence = next_sequence_;
+    capacity = std::clamp(segments_.back().end * kSegmentGrowth, options_.min_segment_bytes,
+                          options_.max_segment_bytes);
   }
-  absl::StatusOr<std::shared_ptr<LogFile>> file = log->CreateFile(sequence, capacity);
+  absl::StatusOr<std::shared_ptr<LogFile>> file = CreateFile(sequence, capacity);
   if (!file.ok()) return file.status();
-  if (absl::Status status = log->Activate(*std::move(file), sequence); !status.ok()) return status;
-  return log;
+  return Activate(*std::move(file), sequence);
 }
 
 absl::StatusOr<std::vector<uint64_t>> Log::ListSegments() const {
@@ -89,48 +108,56 @@ absl::StatusOr<std::vector<uint64_t>> Log::ListSegments() const {
 }
 
 // Finds the log's end and judges what stands behind it (invariant 3; the damage rule above).
-absl::Status Log::Scan(LogRecovery* recovery, std::vector<uint64_t>* behind_end) {
+absl::Status Log::Scan(LogRecovery* recovery) {
   absl::StatusOr<std::vector<uint64_t>> sequences = ListSegments();
   if (!sequences.ok()) return sequences.status();
   std::deque<Segment> segments;
   LogPosition last;
   LogIndex highest_synced;
+  uint64_t end_sequence = 0, end_offset = 0;  // where the next record would stand
   bool ended = false;
   for (const uint64_t sequence : *sequences) {
     const std::string path = Path(sequence);
-    absl::StatusOr<std::string> bytes = disk_->Read(path);
+    absl::StatusOr<FileBytes> bytes = disk_->ReadWritten(path);
     if (!bytes.ok()) return bytes.status();
-    absl::StatusOr<SegmentScan> scan = ScanSegment(*bytes, identity_, sequence, path);
+    absl::StatusOr<SegmentScan> scan = ScanSegment(bytes->view(), identity_, sequence, path);
     if (!scan.ok()) return scan.status();
     highest_synced = std::max(highest_synced, scan->highest_synced);
     recovery->highest_clock_ms = std::max(recovery->highest_clock_ms, scan->highest_clock_ms);
     if (!scan->header.has_value()) {  // a spare; it may stand between two segments in use
-      behind_end->push_back(sequence);
+      behind_end_.push_back(sequence);
       continue;
     }
     ended = ended || (!segments.empty() && (scan->header->first != last.index.Next() ||
                                             scan->header->previous_epoch != last.epoch));
-    if (ended) {
-      behind_end->push_back(sequence);
+    if (!ended) {
+      end_sequence = sequence;
+      end_offset = scan->end;
+    }
+    // An Open that failed later on left an empty one.
+    const bool spent = !segments.empty() && scan->last == last;
+    if (ended || spent) {
+      behind_end_.push_back(sequence);
       continue;
     }
     last = scan->last;
     segments.push_back({sequence, scan->header->first, scan->last.index, scan->end,
-                        scan->header->seed, bytes->size()});
+                        scan->header->seed, bytes->view().size()});
   }
   if (segments.empty()) {
     return absl::DataLossError(absl::StrCat(directory_, ": the log is missing"));
   }
   if (last.index < highest_synced) {
-    return absl::DataLossError(absl::StrCat(Path(segments.back().sequence), ": offset ",
-                                            segments.back().end, ": no sound record ",
-                                            last.index.Next().ToString(), ", though records up to ",
-                                            highest_synced.ToString(), " were durable"));
+    return absl::DataLossError(absl::StrCat(Path(end_sequence), ": offset ", end_offset,
+                                            ": no sound record ", last.index.Next().ToString(),
+                                            ", though records up to ", highest_synced.ToString(),
+                                            " were durable"));
   }
   recovery->last = last;
   recovery->first = segments.front().first;
-  marked_clock_ms_ = recovery->highest_clock_ms;
+  found_durable_ = highest_synced;
   absl::MutexLock lock(&mu_);
+  marked_clock_ms_ = recovery->highest_clock_ms;
   last_ = last;
   segments_ = std::move(segments);
   next_sequence_ = sequences->back() + 1;
@@ -140,15 +167,19 @@ absl::Status Log::Scan(LogRecovery* recovery, std::vector<uint64_t>* behind_end)
 // What a killed process left in the page cache becomes durable here, so that a later power
 // failure finds no hole below records that were appended after this.
 absl::Status Log::SyncScanned() {
-  std::vector<std::string> paths;
+  std::deque<Segment> segments;
   LogIndex last;
   {
     absl::MutexLock lock(&mu_);
     last = last_.index;
-    for (const Segment& segment : segments_) paths.push_back(Path(segment.sequence));
+    segments = segments_;
   }
-  for (const std::string& path : paths) {
-    if (absl::Status status = disk_->SyncFile(path); !status.ok()) return status;
+  for (const Segment& segment : segments) {
+    if (segment.last <= found_durable_ && segment.sequence != segments.back().sequence) continue;
+    if (absl::Status status = disk_->RewriteAndSync(Path(segment.sequence), segment.end);
+        !status.ok()) {
+      return status;
+    }
   }
   if (absl::Status status = disk_->SyncDirectory(directory_); !status.ok()) return status;
   absl::MutexLock lock(&mu_);
@@ -193,21 +224,30 @@ absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
   header.identity = identity_;
   header.sequence = sequence;
   header.seed = segment.seed;
+  LogMark mark;
+  mark.synced = synced();
   {
     absl::MutexLock lock(&mu_);
     segment.first = last_.index.Next();
     segment.last = last_.index;
     header.first = segment.first;
     header.previous_epoch = last_.epoch;
+    mark.clock_ms = marked_clock_ms_;
   }
-  if (absl::Status status = file->Append(EncodeSegmentHeader(header)); !status.ok()) {
-    return Fail(status);
-  }
+  std::string head = EncodeSegmentHeader(header);
+  // What is known goes along: the file that says it may be truncated, or be the one that is lost.
+  const std::string encoded_mark = EncodeMark(mark, segment.seed);
+  for (const size_t offset : kMarkOffsets) head.replace(offset, encoded_mark.size(), encoded_mark);
+  if (absl::Status status = file->Append(head); !status.ok()) return Fail(status);
   absl::MutexLock lock(&mu_);
   if (active_ != nullptr && synced_.load(std::memory_order_relaxed) < last_.index.value()) {
     unsynced_sealed_.push_back(std::move(active_));
   }
   active_ = std::move(file);
+  appending_ = active_.get();
+  seed_ = segment.seed;
+  appended_ = last_;
+  spare_requested_ = false;
   segments_.push_back(segment);
   next_sequence_ = std::max(next_sequence_, sequence + 1);
   return absl::OkStatus();
@@ -216,23 +256,22 @@ absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
 absl::Status Log::Fail(const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   if (failure_.ok()) failure_ = status;
+  failed_.store(true, std::memory_order_release);
   return status;
 }
 
-absl::Status Log::Reserve(size_t bytes, absl::Time deadline) {
-  while (true) {
-    {
-      absl::MutexLock lock(&mu_);
-      if (!failure_.ok()) return failure_;
-      if (active_->left() >= bytes) {
-        // Have the next file ready before it is needed, but none for a log that lies still.
-        if (spare_ == nullptr && active_->left() < active_->capacity() / 2) {
-          RequestSpare(NextCapacity());
-        }
-        return absl::OkStatus();
+absl::Status Log::Reserve(size_t bytes, absl::Duration timeout) {
+  while (!failed_.load(std::memory_order_acquire)) {
+    if (appending_->left() >= bytes) {
+      // Have the next file ready long before it is needed, but none for a log that lies still.
+      if (!spare_requested_ && appending_->size() > kBytesBeforeSpare) {
+        spare_requested_ = true;
+        absl::MutexLock lock(&mu_);
+        if (spare_ == nullptr) RequestSpare(NextCapacity());
       }
+      return absl::OkStatus();
     }
-    absl::StatusOr<Spare> spare = TakeSpare(bytes + kSegmentHeaderBytes, deadline);
+    absl::StatusOr<Spare> spare = TakeSpare(bytes + kSegmentHeaderBytes, timeout);
     if (!spare.ok()) return spare.status();
     if (spare->file->left() >= bytes + kSegmentHeaderBytes) {
       return Activate(std::move(spare->file), spare->sequence);
@@ -242,20 +281,31 @@ absl::Status Log::Reserve(size_t bytes, absl::Time deadline) {
       disk->Delete(path).IgnoreError();  // empty: the next Open deletes it otherwise
     });
   }
+  absl::MutexLock lock(&mu_);
+  return failure_;
 }
 
 uint64_t Log::NextCapacity() const {
-  return std::clamp(segments_.back().end * 2, options_.min_segment_bytes,
+  return std::clamp(segments_.back().capacity * kSegmentGrowth, options_.min_segment_bytes,
                     options_.max_segment_bytes);
 }
 
-absl::StatusOr<Log::Spare> Log::TakeSpare(uint64_t capacity, absl::Time deadline) {
+absl::StatusOr<Log::Spare> Log::TakeSpare(uint64_t capacity, absl::Duration timeout) {
   absl::MutexLock lock(&mu_);
   if (spare_ == nullptr) RequestSpare(std::max(NextCapacity(), capacity));
+  if (unsynced_sealed_.size() >= kMaxUnsyncedSealed) {
+    ++jobs_;
+    workers_->Schedule([this] {
+      // A time too early is only a reason to sync again sooner. A failure shows in failure_.
+      Sync(unsynced_since_ms()).IgnoreError();
+      absl::MutexLock job_lock(&mu_);
+      --jobs_;
+    });
+  }
   const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return !creating_spare_ && unsynced_sealed_.size() < kMaxUnsyncedSealed;
   };
-  if (!mu_.AwaitWithDeadline(absl::Condition(&ready), deadline)) {
+  if (!mu_.AwaitWithTimeout(absl::Condition(&ready), timeout)) {
     return absl::UnavailableError(
         absl::StrCat(directory_, ": no room in the log within the operation timeout"));
   }
@@ -265,27 +315,24 @@ absl::StatusOr<Log::Spare> Log::TakeSpare(uint64_t capacity, absl::Time deadline
 }
 
 absl::Status Log::Append(absl::Span<const Record> records, uint64_t now_ms) {
-  LogFile* file = nullptr;
-  uint64_t seed = 0;
-  {
+  SLOTKV_CHECK(records.front().position.index == appended_.index.Next());
+  SLOTKV_CHECK(records.front().position.epoch >= appended_.epoch);
+  if (failed_.load(std::memory_order_acquire)) {
     absl::MutexLock lock(&mu_);
-    if (!failure_.ok()) return failure_;
-    SLOTKV_CHECK(records.front().position.index == last_.index.Next());
-    SLOTKV_CHECK(records.front().position.epoch >= last_.epoch);
-    file = active_.get();
-    seed = segments_.back().seed;
+    return failure_;
   }
   const LogIndex durable = synced();
   scratch_.clear();
-  for (const Record& record : records) EncodeRecord(record, durable, seed, &scratch_);
-  if (absl::Status status = file->Append(scratch_); !status.ok()) return Fail(status);
+  for (const Record& record : records) EncodeRecord(record, durable, seed_, &scratch_);
+  if (absl::Status status = appending_->Append(scratch_); !status.ok()) return Fail(status);
   // One huge value should not hold its memory for good.
   if (scratch_.capacity() > (size_t{4} << 20)) scratch_ = std::string();
+  appended_ = records.back().position;
   absl::MutexLock lock(&mu_);
-  last_ = records.back().position;
-  segments_.back().last = last_.index;
-  segments_.back().end = file->size();
-  if (unsynced_since_ms_ == 0) unsynced_since_ms_ = now_ms;
+  last_ = appended_;
+  segments_.back().last = appended_.index;
+  segments_.back().end = appending_->size();
+  if (unsynced_since_ms() == 0) unsynced_since_ms_.store(now_ms, std::memory_order_release);
   return absl::OkStatus();
 }
 
@@ -314,7 +361,7 @@ absl::Status Log::Sync(uint64_t now_ms) {
     unsynced_sealed_.erase(unsynced_sealed_.begin(),
                            unsynced_sealed_.begin() + static_cast<ptrdiff_t>(files.size() - 1));
     // A file sealed while it was being synced may hold records behind the target: it stays.
-    unsynced_since_ms_ = last_.index == target ? 0 : now_ms;
+    unsynced_since_ms_.store(last_.index == target ? 0 : now_ms, std::memory_order_release);
   }
   if (status.ok()) status = WriteMark(files.back().get(), seed, marked_clock_ms_);
   EndSync(status);
@@ -331,10 +378,10 @@ absl::Status Log::NoteClock(uint64_t clock_ms) {
     if (!failure_.ok()) return failure_;
     if (marked_clock_ms_ >= clock_ms) return absl::OkStatus();
     syncing_ = true;
+    marked_clock_ms_ = clock_ms;
     file = active_;
     seed = segments_.back().seed;
   }
-  marked_clock_ms_ = clock_ms;
   const absl::Status status = WriteMark(file.get(), seed, clock_ms);
   EndSync(status);
   return status;
@@ -348,14 +395,19 @@ absl::Status Log::WriteMark(LogFile* file, uint64_t seed, uint64_t clock_ms) {
 void Log::EndSync(const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   syncing_ = false;
-  if (!status.ok() && failure_.ok()) failure_ = status;
+  if (status.ok()) return;
+  if (failure_.ok()) failure_ = status;
+  failed_.store(true, std::memory_order_release);
 }
 
-absl::Status Log::Read(LogIndex from, absl::FunctionRef<absl::Status(const Record&)> visit) const {
+absl::Status Log::Read(std::optional<LogIndex> wanted,
+                       absl::FunctionRef<absl::Status(const Record&)> visit) const {
   std::deque<Segment> segments;
+  LogIndex from;
   {
     absl::MutexLock lock(&mu_);
     segments = segments_;
+    from = wanted.value_or(segments.front().first);
     if (from < segments.front().first) {
       return absl::DataLossError(absl::StrCat(directory_, ": record ", from.ToString(),
                                               " is gone, the log begins at ",
@@ -377,9 +429,9 @@ absl::Status Log::Read(LogIndex from, absl::FunctionRef<absl::Status(const Recor
 absl::Status Log::ReadSegment(const Segment& segment, LogIndex from,
                               absl::FunctionRef<absl::Status(const Record&)> visit) const {
   const std::string path = Path(segment.sequence);
-  absl::StatusOr<std::string> bytes = disk_->Read(path);
+  absl::StatusOr<FileBytes> bytes = disk_->ReadWritten(path, segment.end);
   if (!bytes.ok()) return bytes.status();
-  const std::string_view all = std::string_view(*bytes).substr(0, segment.end);
+  const std::string_view all = bytes->view();
   uint64_t offset = kSegmentHeaderBytes;
   for (LogIndex next = segment.first; next <= segment.last; next = next.Next()) {
     const std::optional<DecodedRecord> decoded =
@@ -396,23 +448,31 @@ absl::Status Log::ReadSegment(const Segment& segment, LogIndex from,
 }
 
 absl::Status Log::TruncateFront(LogIndex upto) {
-  std::vector<uint64_t> gone;
+  std::deque<uint64_t> doomed;
   {
     absl::MutexLock lock(&mu_);
-    // Only what is durable may go: a file under sync is in use.
-    LogIndex limit = std::min(upto, synced());
-    if (!reading_from_.empty())
+    // Only what is durable may go: a file under sync is in use. And the first that stays must have
+    // a durable record, hence a durable header: without one a power failure would leave no log.
+    const LogIndex durable = synced();
+    LogIndex limit = std::min(upto, durable);
+    if (!reading_from_.empty()) {
       limit = std::min(limit, LogIndex(reading_from_.begin()->value() - 1));
-    while (segments_.size() > 1 && segments_.front().last <= limit) {
-      gone.push_back(segments_.front().sequence);
+    }
+    while (segments_.size() > 1 && segments_.front().last <= limit &&
+           segments_[1].first <= durable) {
+      doomed_.push_back(segments_.front().sequence);
       segments_.pop_front();
     }
+    doomed = doomed_;
   }
-  // Oldest first, so that a crash in between leaves no gap.
-  for (const uint64_t sequence : gone) {
+  // Oldest first, each one durably gone before the next: no crash leaves a gap.
+  for (const uint64_t sequence : doomed) {
     if (absl::Status status = disk_->Delete(Path(sequence)); !status.ok()) return status;
+    if (absl::Status status = disk_->SyncDirectory(directory_); !status.ok()) return status;
+    absl::MutexLock lock(&mu_);
+    doomed_.pop_front();
   }
-  return gone.empty() ? absl::OkStatus() : disk_->SyncDirectory(directory_);
+  return absl::OkStatus();
 }
 
 LogPosition Log::last() const {
@@ -425,20 +485,15 @@ LogIndex Log::first() const {
   return segments_.front().first;
 }
 
-uint64_t Log::unsynced_since_ms() const {
-  absl::MutexLock lock(&mu_);
-  return unsynced_since_ms_;
-}
-
 size_t Log::segment_count() const {
   absl::MutexLock lock(&mu_);
   return segments_.size();
 }
 
-uint64_t Log::bytes() const {
+uint64_t Log::sealed_bytes() const {
   absl::MutexLock lock(&mu_);
-  uint64_t total = spare_ == nullptr ? 0 : spare_->capacity();
-  for (const Segment& segment : segments_) total += segment.capacity;
+  uint64_t total = 0;
+  for (size_t i = 0; i + 1 < segments_.size(); ++i) total += segments_[i].end;
   return total;
 }
 

@@ -10,7 +10,8 @@
 //   3. Segments behind the log's end are deleted, durably, before the first append.
 //   4. synced() never exceeds what a power failure leaves.
 //   5. A failed append or sync fails this log for good; it is never tried again.
-//   6. The active segment is never deleted, so the last record's name is never forgotten.
+//   6. The oldest segment that is kept has a durable record, or none was ever deleted; so no
+//      failure forgets the last record's name.
 //
 // At Open a bad record at or below any durable index that was found is damage (DataLoss, with file
 // and offset); otherwise the log ends in front of it, whatever follows.
@@ -24,6 +25,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -45,7 +47,7 @@ namespace slotkv {
 
 struct LogOptions {
   LogIo io = LogIo::kAuto;
-  // A segment is twice as large as the one before was full, within these bounds, in bytes.
+  // A segment is four times as large as the one before was full, within these bounds, in bytes.
   uint64_t min_segment_bytes = uint64_t{1} << 20;
   uint64_t max_segment_bytes = uint64_t{64} << 20;
 };
@@ -66,8 +68,18 @@ class Log {
                                                      const LogIdentity& identity,
                                                      const LogOptions& options);
 
-  // The log in `directory`, its end found, all of it synced. DataLoss if it is damaged or
-  // missing; nothing was changed then.
+  // The log in `directory`, its end found. Nothing is changed; it can be read, and appended to
+  // after StartAppending. DataLoss if it is damaged or missing.
+  static absl::StatusOr<std::unique_ptr<Log>> OpenForReading(const Disk* disk, WorkerPool* workers,
+                                                             const std::string& directory,
+                                                             const LogIdentity& identity,
+                                                             const LogOptions& options,
+                                                             LogRecovery* recovery);
+  // Makes all that was found durable, deletes what stands behind the log's end and begins a
+  // segment. Once, after OpenForReading.
+  absl::Status StartAppending();
+
+  // Both of these.
   static absl::StatusOr<std::unique_ptr<Log>> Open(const Disk* disk, WorkerPool* workers,
                                                    const std::string& directory,
                                                    const LogIdentity& identity,
@@ -78,9 +90,9 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // Makes room for `bytes` of records (EncodedRecordSize each) in the active segment.
-  // ResourceExhausted: the disk is full; Unavailable: not within the deadline, or the log has
+  // ResourceExhausted: the disk is full; Unavailable: not within the timeout, or the log has
   // failed. Nothing was appended.
-  absl::Status Reserve(size_t bytes, absl::Time deadline);
+  absl::Status Reserve(size_t bytes, absl::Duration timeout);
 
   // Appends records that follow the last one, for which Reserve has made room. `now_ms` is the
   // expiry clock. If it fails, some of them may be in the log.
@@ -94,23 +106,23 @@ class Log {
 
   // Calls `visit` for each record from index `from` on, in order, up to the last one appended
   // before the call; stops at the first error. DataLoss if a record is damaged or `from` has been
-  // truncated away.
-  absl::Status Read(LogIndex from, absl::FunctionRef<absl::Status(const Record&)> visit) const;
+  // truncated away; nullopt: from the oldest that is here.
+  absl::Status Read(std::optional<LogIndex> from,
+                    absl::FunctionRef<absl::Status(const Record&)> visit) const;
 
   // Deletes whole segments that hold nothing above `upto`, but neither the active one nor any
-  // that a Read under way still needs.
+  // that a Read under way still needs. One caller at a time.
   absl::Status TruncateFront(LogIndex upto);
 
   LogPosition last() const;
   LogIndex synced() const { return LogIndex(synced_.load(std::memory_order_acquire)); }
   // The oldest record that is still to be read.
   LogIndex first() const;
-  // The expiry clock when the oldest record that is not durable yet was appended, or earlier; 0:
-  // all are durable.
-  uint64_t unsynced_since_ms() const;
+  // Append's time of the oldest record that is not durable yet, or somewhat earlier; 0: all are.
+  uint64_t unsynced_since_ms() const { return unsynced_since_ms_.load(std::memory_order_acquire); }
   size_t segment_count() const;
-  // On disk, reserved space included.
-  uint64_t bytes() const;
+  // Of records in sealed segments: what truncation could free.
+  uint64_t sealed_bytes() const;
 
  private:
   struct Segment {
@@ -119,7 +131,7 @@ class Log {
     LogIndex last;  // first - 1: holds none
     uint64_t end = kSegmentHeaderBytes;
     uint64_t seed = 0;
-    uint64_t capacity = 0;
+    uint64_t capacity = 0;  // of the file; for a scanned one, as far as it was written
   };
 
   struct Spare {
@@ -132,12 +144,13 @@ class Log {
 
   std::string Path(uint64_t sequence) const;
   absl::StatusOr<std::vector<uint64_t>> ListSegments() const;
-  absl::Status Scan(LogRecovery* recovery, std::vector<uint64_t>* behind_end);
+  absl::Status Scan(LogRecovery* recovery);
   absl::Status SyncScanned();
   absl::StatusOr<std::shared_ptr<LogFile>> CreateFile(uint64_t sequence, uint64_t capacity) const;
   uint64_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RequestSpare(uint64_t capacity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<Spare> TakeSpare(uint64_t capacity, absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<Spare> TakeSpare(uint64_t capacity, absl::Duration timeout)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Activate(std::shared_ptr<LogFile> file, uint64_t sequence);
   absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status ReadSegment(const Segment& segment, LogIndex from,
@@ -154,16 +167,28 @@ class Log {
   // The leader's own.
   std::string scratch_;
   absl::BitGen random_;
+  LogFile* appending_ = nullptr;  // active_
+  uint64_t seed_ = 0;             // of active_
+  LogPosition appended_;          // last_
+  bool spare_requested_ = false;  // for when active_ is full
 
-  std::atomic<uint64_t> synced_{0};  // written under mu_
+  // What Scan found, for StartAppending.
+  std::vector<uint64_t> behind_end_;
+  LogIndex found_durable_;
+
+  // Written under mu_.
+  std::atomic<uint64_t> synced_{0};
+  std::atomic<uint64_t> unsynced_since_ms_{0};
+  std::atomic<bool> failed_{false};  // failure_ is not ok
 
   mutable absl::Mutex mu_;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   LogPosition last_ ABSL_GUARDED_BY(mu_);
-  uint64_t unsynced_since_ms_ ABSL_GUARDED_BY(mu_) = 0;
   // Oldest first; the last one is active.
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<LogFile> active_ ABSL_GUARDED_BY(mu_);
+  // Truncated away, their files perhaps not deleted yet; oldest first.
+  std::deque<uint64_t> doomed_ ABSL_GUARDED_BY(mu_);
   // Where the Reads under way began.
   mutable std::multiset<LogIndex> reading_from_ ABSL_GUARDED_BY(mu_);
   // Sealed files with records that are not durable yet.
@@ -171,9 +196,11 @@ class Log {
   // One sync, or one mark, at a time.
   bool syncing_ ABSL_GUARDED_BY(mu_) = false;
   int marks_written_ = 0;         // guarded by syncing_
-  uint64_t marked_clock_ms_ = 0;  // guarded by syncing_
+  uint64_t marked_clock_ms_ = 0;  // written under mu_, by whoever has set syncing_
   // The file that the next segment will be.
   bool creating_spare_ ABSL_GUARDED_BY(mu_) = false;
+  // Jobs of this log that are queued or running, the spare's aside.
+  int jobs_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<LogFile> spare_ ABSL_GUARDED_BY(mu_);
   uint64_t spare_sequence_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status spare_status_ ABSL_GUARDED_BY(mu_);

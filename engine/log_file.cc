@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "engine/check.h"
-#include "engine/errno_status.h"
+#include "engine/file_io.h"
 
 namespace slotkv {
 
@@ -36,19 +36,6 @@ absl::Status LogFile::Sync() {
 
 namespace {
 
-absl::Status WriteAt(int fd, const std::string& path, uint64_t offset, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return ErrnoStatus(errno, path, "write");
-    }
-    bytes.remove_prefix(static_cast<size_t>(written));
-    offset += static_cast<uint64_t>(written);
-  }
-  return absl::OkStatus();
-}
-
 class WrittenLogFile final : public LogFile {
  public:
   using LogFile::LogFile;
@@ -57,7 +44,7 @@ class WrittenLogFile final : public LogFile {
   absl::Status Append(std::string_view bytes) override {
     SLOTKV_CHECK(bytes.size() <= left());
     if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
-    if (absl::Status status = WriteAt(fd_, path_, size_, bytes); !status.ok()) return status;
+    if (absl::Status status = WriteFully(fd_, path_, size_, bytes); !status.ok()) return status;
     size_ += bytes.size();
     After(FileOp::kWrite);
     return absl::OkStatus();
@@ -66,7 +53,7 @@ class WrittenLogFile final : public LogFile {
   absl::Status Overwrite(uint64_t offset, std::string_view bytes) override {
     SLOTKV_CHECK(offset + bytes.size() <= capacity_);
     if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
-    return WriteAt(fd_, path_, offset, bytes);
+    return WriteFully(fd_, path_, offset, bytes);
   }
 };
 
@@ -113,7 +100,8 @@ absl::Status Reserve(int fd, const std::string& path, uint64_t capacity, FileHoo
   if (hook != nullptr) {
     if (absl::Status status = hook->Before(FileOp::kReserve, path); !status.ok()) return status;
   }
-  const int error = posix_fallocate(fd, 0, static_cast<off_t>(capacity));
+  int error = EINTR;
+  while (error == EINTR) error = posix_fallocate(fd, 0, static_cast<off_t>(capacity));
   if (error != 0) return ErrnoStatus(error, path, "reserve");
   if (fsync(fd) != 0) return ErrnoStatus(errno, path, "fsync");
   if (hook != nullptr) hook->After(FileOp::kReserve, path);

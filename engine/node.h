@@ -17,8 +17,11 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/disk.h"
@@ -59,24 +62,33 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  absl::Status Reserve(size_t bytes, absl::Time deadline) { return log_->Reserve(bytes, deadline); }
+  absl::Status Reserve(size_t bytes, absl::Duration timeout) {
+    return log_->Reserve(bytes, timeout);
+  }
   absl::Status Append(absl::Span<const Record> records);
   // Makes everything appended durable.
   absl::Status Sync();
-  // Applies records that were appended, in order.
+  // How long the oldest record that is not durable has been so, in real time; 0: all are durable.
+  uint64_t UnsyncedForMs() const;
+  // Applies records that were appended, in order. If it fails they stay with the node, and must be
+  // applied by ApplyRest before any others.
   absl::Status Apply(absl::Span<const Record> records);
+  absl::Status ApplyRest();
 
   // Why a write cannot be taken now (see Store::WriteError). Ok: it can.
   absl::Status WriteError() const { return store_->WriteError(); }
 
-  // The flush of what was applied so far: begins it, or waits for its end.
-  absl::Status Flush(bool wait);
-  // Deletes log segments that the store no longer needs, retries after a full disk, and notes in
-  // the log what callers were told of expiry.
+  // The flush of what was applied so far: begins it, or waits for its end. Nothing to do if that
+  // was flushed before.
+  absl::Status Flush(bool wait) ABSL_LOCKS_EXCLUDED(flush_mu_);
+  // Deletes log segments that the store no longer needs, and retries after a full disk. One caller
+  // at a time.
   absl::Status Maintain();
-  // Reads log and store and checks every checksum and form. `owns(slot)`: whether keys of that
-  // slot belong here.
-  absl::Status Verify(absl::FunctionRef<bool(uint16_t)> owns) const;
+  // Notes in the log what callers were told of expiry.
+  absl::Status NoteExpiry();
+  // Reads log and store and checks every checksum and form. `check(slot, key)`: whether that key
+  // belongs there.
+  absl::Status Verify(absl::FunctionRef<absl::Status(uint16_t, std::string_view)> check) const;
 
   const std::string& directory() const { return options_.directory; }
   const Log& log() const { return *log_; }
@@ -89,7 +101,7 @@ class Node {
   explicit Node(const NodeOptions& options);
 
   absl::Status Replay(LogIndex from);
-  absl::Status ApplyBatch(LogIndex last);
+  absl::Status ApplyBatch();
 
   const NodeOptions options_;
   LogRecovery recovery_;
@@ -101,7 +113,11 @@ class Node {
 
   // The applying thread's own.
   Store::Batch batch_;
+  LogIndex batch_last_;  // of the records in batch_
   uint64_t bytes_since_note_ = 0;
+
+  absl::Mutex flush_mu_;
+  LogIndex flushed_ ABSL_GUARDED_BY(flush_mu_);  // by the last Flush that was begun
 };
 
 }  // namespace slotkv

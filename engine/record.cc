@@ -45,6 +45,8 @@ void EncodeRecord(const Record& record, LogIndex synced, uint64_t seed, std::str
                        Checksum(begin + kBodyOffset, end - kBodyOffset, length, seed));
 }
 
+uint64_t PeekRecordIndex(std::string_view bytes) { return LoadFixed<uint64_t>(bytes.data() + 20); }
+
 std::optional<DecodedRecord> DecodeRecord(std::string_view bytes, uint64_t seed) {
   if (bytes.size() < kRecordHeaderBytes) return std::nullopt;
   const char* const begin = bytes.data();

@@ -67,6 +67,9 @@ size_t EncodedRecordSize(size_t payload_bytes);
 // Appends the record, padded. `synced` is the copy's own last durable index.
 void EncodeRecord(const Record& record, LogIndex synced, uint64_t seed, std::string* out);
 
+// What the index of a record at the front of `bytes` would be; at least kRecordHeaderBytes.
+uint64_t PeekRecordIndex(std::string_view bytes);
+
 struct DecodedRecord {
   Record record;  // the payload points into the bytes that were decoded
   LogIndex synced;

@@ -95,14 +95,17 @@ void Note(const DecodedRecord& decoded, SegmentScan* scan) {
 }
 
 // Sound records behind the first bad one are not part of the log, but what they say of syncs
-// tells a torn tail from damage.
+// tells a torn tail from damage. A checksum is taken only of what could be a later record by its
+// index, for there may be many bytes here that are none.
 void ScanBehindEnd(std::string_view bytes, SegmentScan* scan) {
+  const uint64_t last = scan->last.index.value();
+  const uint64_t most = last + bytes.size() / kRecordHeaderBytes + 1;
   uint64_t offset = scan->end;
   while (offset + kRecordHeaderBytes <= bytes.size()) {
+    const uint64_t index = PeekRecordIndex(bytes.substr(offset));
     const std::optional<DecodedRecord> decoded =
-        LoadFixed<uint32_t>(bytes.data() + offset) == 0
-            ? std::nullopt
-            : DecodeRecord(bytes.substr(offset), scan->header->seed);
+        index > last && index <= most ? DecodeRecord(bytes.substr(offset), scan->header->seed)
+                                      : std::nullopt;
     if (decoded.has_value()) Note(*decoded, scan);
     offset += decoded.has_value() ? decoded->size : kRecordAlignment;
   }

@@ -16,9 +16,10 @@
 //      192    24  mark B
 //      512        records (engine/record.h), then zeros
 //
-// A mark says what is known to be durable, and up to when callers were told of expiry; it is
-// written in place after each sync, to A and B in turn, so that one torn mark costs nothing. The
-// header is written when the file is taken into use: a file prepared in advance is all zeros.
+// A mark says what is known to be durable, and up to when callers were told of expiry. Both are
+// written with the header; later marks in place after each sync, to A and B in turn, so that one
+// torn mark costs nothing. The header is written when the file is taken into use: a file prepared
+// in advance is all zeros.
 #ifndef SLOTKV_ENGINE_SEGMENT_H_
 #define SLOTKV_ENGINE_SEGMENT_H_
 

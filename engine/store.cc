@@ -1,5 +1,6 @@
 #include "engine/store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,8 @@
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/listener.h"
+#include "rocksdb/memtablerep.h"
+#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 
 namespace slotkv {
@@ -18,11 +21,32 @@ namespace {
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
-// The progress note: an index, 8 bytes little-endian.
-std::string ProgressKey() {
+// A memory of this much is not kept once a batch is applied.
+constexpr size_t kMaxIdleBatchBytes = size_t{16} << 20;
+
+// Lists in a memtable.
+constexpr size_t kMemtableBuckets = 4096;
+
+// The progress notes: an index, 8 bytes little-endian.
+constexpr const char* kAppliedNote = "progress.applied";
+constexpr const char* kFlushedNote = "progress.flushed";
+
+std::string NoteKey(const char* name) {
   std::string key;
   AppendSlot(kFirstMetadataSlot, &key);
-  return key + "progress";
+  return key + name;
+}
+
+std::string EncodeNote(LogIndex index) {
+  std::string note;
+  PutFixed<uint64_t>(&note, index.value());
+  return note;
+}
+
+// That something is not there is RocksDB's answer for a key, but damage for a file of the store.
+absl::Status StoreStatus(const rocksdb::Status& status, const std::string& directory) {
+  absl::Status result = FromRocksDb(status, directory);
+  return absl::IsNotFound(result) ? absl::DataLossError(result.message()) : result;
 }
 
 }  // namespace
@@ -65,14 +89,10 @@ class Store::Listener final : public rocksdb::EventListener {
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
     if (status->IsNoSpace()) {
-      store_->disk_full_.store(true, std::memory_order_release);
+      store_->disk_full_.store(++store_->disk_full_errors_, std::memory_order_release);
     } else {
       store_->failed_.store(true, std::memory_order_release);
     }
-  }
-
-  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
-    if (info.new_bg_error.ok()) store_->disk_full_.store(false, std::memory_order_release);
   }
 
   void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
@@ -113,11 +133,15 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
   // The cluster flushes by the sum over all stores; RocksDB's own limits are the backstop.
   options.write_buffer_manager = resources_->memtables;
   options.write_buffer_size = resources_->memtable_bytes;
-  options.arena_block_size = size_t{256} << 10;
+  options.arena_block_size = size_t{64} << 10;
   options.max_write_buffer_number = 4;
   // One thread at a time applies.
   options.allow_concurrent_memtable_write = false;
-  // The log brings back what is not flushed, and Close flushes by itself.
+  // A slot is a prefix, and a memtable of small lists, one for each few slots, takes a key much
+  // faster than one large list; reads and scans stay within a slot.
+  options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(kSlotBytes));
+  options.memtable_factory.reset(rocksdb::NewHashSkipListRepFactory(kMemtableBuckets));
+  // The log brings back what is not flushed.
   options.avoid_flush_during_shutdown = true;
 
   // Many stores live in one process: no disk, thread or file of each for housekeeping.
@@ -133,17 +157,27 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
   std::unique_ptr<Store> store(new Store(options));
-  if (options.create) {
+  const bool missing = !options.disk->Exists(JoinPath(options.directory, "CURRENT"));
+  if (missing && !options.create) {
+    return absl::DataLossError(absl::StrCat(options.directory, ": the store is missing"));
+  }
+  if (missing) {
+    // RocksDB refuses to begin among the remains of another store.
+    if (absl::Status status = options.disk->DeleteTree(options.directory); !status.ok()) {
+      return status;
+    }
     if (absl::Status status = options.disk->MakeDirectory(options.directory); !status.ok()) {
       return status;
     }
-  } else if (!options.disk->Exists(JoinPath(options.directory, "CURRENT"))) {
-    return absl::DataLossError(absl::StrCat(options.directory, ": the store is missing"));
   }
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       rocksdb::DB::Open(store->RocksDbOptions(options.create), options.directory, &db);
-  if (!status.ok()) return FromRocksDb(status, absl::StrCat("store ", options.directory));
+  if (!status.ok()) {
+    absl::Status error = FromRocksDb(status, absl::StrCat("store ", options.directory));
+    // A file that others name is gone.
+    return absl::IsNotFound(error) ? absl::DataLossError(error.message()) : error;
+  }
   store->db_.reset(db);
   return store;
 }
@@ -156,7 +190,7 @@ absl::Status Store::Get(uint16_t slot, std::string_view key, uint64_t now_ms, Va
   const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(),
                                           ToSlice(store_key.view()), &value);
   if (status.IsNotFound()) return absl::Status(absl::StatusCode::kNotFound, "");
-  if (!status.ok()) return FromRocksDb(status, directory_);
+  if (!status.ok()) return StoreStatus(status, directory_);
   const std::optional<ValueHeader> decoded = DecodeValueHeader(ToView(value));
   if (!decoded.has_value()) {
     return absl::DataLossError(
@@ -174,27 +208,36 @@ absl::Status Store::Batch::Add(std::string_view payload) {
   EffectReader reader(payload);
   Effect effect;
   while (reader.Next(&effect)) {
-    const rocksdb::Status status =
-        effect.is_put ? batch_.Put(ToSlice(effect.store_key), ToSlice(effect.store_value))
-                      : batch_.Delete(ToSlice(effect.store_key));
-    if (!status.ok()) return FromRocksDb(status, "write batch");
+    const absl::Status status =
+        effect.is_put ? Put(effect.store_key, effect.store_value) : Delete(effect.store_key);
+    if (!status.ok()) return status;
   }
   if (reader.ok()) return absl::OkStatus();
   return absl::DataLossError("a log record's effects cannot be read");
 }
 
+absl::Status Store::Batch::Put(std::string_view store_key, std::string_view store_value) {
+  const rocksdb::Status status = batch_.Put(ToSlice(store_key), ToSlice(store_value));
+  return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
+}
+
+absl::Status Store::Batch::Delete(std::string_view store_key) {
+  const rocksdb::Status status = batch_.Delete(ToSlice(store_key));
+  return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
+}
+
 void Store::Batch::NoteProgress(LogIndex index) {
-  std::string note;
-  PutFixed<uint64_t>(&note, index.value());
-  batch_.Put(ProgressKey(), note).PermitUncheckedError();
+  batch_.Put(NoteKey(kAppliedNote), EncodeNote(index)).PermitUncheckedError();
 }
 
 absl::Status Store::Apply(Batch* batch) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
   const rocksdb::Status status = db_->Write(options, &batch->batch_);
-  if (!status.ok()) return FromRocksDb(status, directory_);
+  if (!status.ok()) return StoreStatus(status, directory_);
+  const bool large = batch->bytes() > kMaxIdleBatchBytes;
   batch->batch_.Clear();
+  if (large) batch->batch_ = rocksdb::WriteBatch();
   return absl::OkStatus();
 }
 
@@ -206,6 +249,7 @@ absl::Status Store::VisitSlot(
   const rocksdb::Slice upper = ToSlice(end.view());
   rocksdb::ReadOptions options;
   options.iterate_upper_bound = &upper;
+  options.prefix_same_as_start = true;
   options.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
   for (it->Seek(ToSlice(begin.view())); it->Valid(); it->Next()) {
@@ -216,42 +260,62 @@ absl::Status Store::VisitSlot(
     }
     if (!visit(UserKeyOf(ToView(it->key())), *header, PayloadOf(ToView(it->value())))) break;
   }
-  return FromRocksDb(it->status(), directory_);
+  return StoreStatus(it->status(), directory_);
 }
 
 absl::StatusOr<LogIndex> Store::PersistedProgress() const {
   rocksdb::ReadOptions options;
   options.read_tier = rocksdb::kPersistedTier;
-  std::string note;
-  const rocksdb::Status status = db_->Get(options, ProgressKey(), &note);
-  if (status.IsNotFound()) return LogIndex(0);
-  if (!status.ok()) return FromRocksDb(status, directory_);
-  if (note.size() != sizeof(uint64_t)) {
-    return absl::DataLossError(absl::StrCat(directory_, ": the progress note is damaged"));
+  LogIndex progress;
+  for (const char* const name : {kAppliedNote, kFlushedNote}) {
+    std::string note;
+    const rocksdb::Status status = db_->Get(options, NoteKey(name), &note);
+    if (status.IsNotFound()) continue;
+    if (!status.ok()) return StoreStatus(status, directory_);
+    if (note.size() != sizeof(uint64_t)) {
+      return absl::DataLossError(absl::StrCat(directory_, ": a progress note is damaged"));
+    }
+    progress = std::max(progress, LogIndex(LoadFixed<uint64_t>(note.data())));
   }
-  return LogIndex(LoadFixed<uint64_t>(note.data()));
+  return progress;
+}
+
+absl::Status Store::NoteFlushed(LogIndex applied) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  return StoreStatus(db_->Put(options, NoteKey(kFlushedNote), EncodeNote(applied)), directory_);
 }
 
 absl::Status Store::Flush(bool wait) {
   rocksdb::FlushOptions options;
   options.wait = wait;
   options.allow_write_stall = true;
-  return FromRocksDb(db_->Flush(options), directory_);
+  return StoreStatus(db_->Flush(options), directory_);
+}
+
+bool Store::stalled() const {
+  if (!stalled_.load(std::memory_order_acquire)) return false;
+  uint64_t stopped = 0, delayed_rate = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kIsWriteStopped, &stopped);
+  db_->GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &delayed_rate);
+  return stopped != 0 || delayed_rate != 0;
 }
 
 absl::Status Store::WriteError() const {
   if (failed_.load(std::memory_order_acquire)) {
     return absl::UnavailableError(absl::StrCat(directory_, ": the store has failed"));
   }
-  if (disk_full_.load(std::memory_order_acquire)) {
+  if (disk_full_.load(std::memory_order_acquire) != 0) {
     return absl::ResourceExhaustedError(absl::StrCat(directory_, ": the disk is full"));
   }
   return absl::OkStatus();
 }
 
 void Store::TryResume() {
-  if (!disk_full_.load(std::memory_order_acquire)) return;
-  if (db_->Resume().ok()) disk_full_.store(false, std::memory_order_release);
+  uint64_t error = disk_full_.load(std::memory_order_acquire);
+  if (error == 0 || !db_->Resume().ok()) return;
+  // Unless it has filled up again meanwhile.
+  disk_full_.compare_exchange_strong(error, 0, std::memory_order_acq_rel);
 }
 
 size_t Store::memtable_bytes() const {
@@ -261,20 +325,21 @@ size_t Store::memtable_bytes() const {
 }
 
 absl::Status Store::VerifyChecksums() const {
-  return FromRocksDb(db_->VerifyChecksum(), directory_);
+  return StoreStatus(db_->VerifyChecksum(), directory_);
 }
 
 absl::Status Store::VisitAll(
     absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) const {
   rocksdb::ReadOptions options;
   options.fill_cache = false;
+  options.total_order_seek = true;
   const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
     if (absl::Status status = visit(ToView(it->key()), ToView(it->value())); !status.ok()) {
       return status;
     }
   }
-  return FromRocksDb(it->status(), directory_);
+  return StoreStatus(it->status(), directory_);
 }
 
 }  // namespace slotkv

@@ -7,6 +7,7 @@
 //      every later write to the store's files is refused.
 //   3. A progress note N in the store means: all records up to N are in the store, in the same
 //      memtable or an older one. So the persisted note is a lower bound of what needs no replay.
+//      Whoever applies and whoever flushes write one note each: neither ever falls.
 //
 // Thread-safe; records are applied by one thread at a time, in order.
 #ifndef SLOTKV_ENGINE_STORE_H_
@@ -64,6 +65,10 @@ class Store {
    public:
     // DataLoss if `payload` is not made of effects; the batch must not be applied then.
     absl::Status Add(std::string_view payload);
+    // One effect. Both are as the store knows them.
+    absl::Status Put(std::string_view store_key, std::string_view store_value);
+    absl::Status Delete(std::string_view store_key);
+    // By the thread that applies records: at most the last of them.
     void NoteProgress(LogIndex index);
     size_t bytes() const { return batch_.GetDataSize(); }
     bool empty() const { return batch_.Count() == 0; }
@@ -85,11 +90,13 @@ class Store {
   // The lower bound of what the store has durably (invariant 3); 0: nothing.
   absl::StatusOr<LogIndex> PersistedProgress() const;
 
+  // Before a flush: notes that all records up to `applied` are in the store. The note never falls.
+  absl::Status NoteFlushed(LogIndex applied);
   // Starts a flush of what is in memory; `wait`: until it is done.
   absl::Status Flush(bool wait);
 
   // RocksDB would delay or stop a write now.
-  bool stalled() const { return stalled_.load(std::memory_order_acquire); }
+  bool stalled() const;
   // Why writes would fail now: ResourceExhausted while the disk is full (see TryResume), else for
   // good. Ok: they would not.
   absl::Status WriteError() const;
@@ -119,8 +126,11 @@ class Store {
   const std::unique_ptr<ExpiryFilter> filter_;
   const std::shared_ptr<Listener> listener_;
 
-  std::atomic<bool> stalled_{false};
-  std::atomic<bool> disk_full_{false};
+  // Set when RocksDB says so. Its word may come late or out of order, so stalled() asks again.
+  mutable std::atomic<bool> stalled_{false};
+  // The number of the disk-full error that stands; 0: none.
+  std::atomic<uint64_t> disk_full_{0};
+  std::atomic<uint64_t> disk_full_errors_{0};
   std::atomic<bool> failed_{false};
 
   // Last, so that it is closed while all above still stands.

@@ -27,15 +27,13 @@ struct Group::Writer {
 // reads: groups of plain sets never do.
 class Group::View final : public GroupView {
  public:
-  View(const Node* node, ExpiryClock* clock)
-      : node_(node), clock_(clock), now_ms_(clock->NowMs()) {}
-
-  void AddEffects(std::string_view payload) { pending_.push_back(payload); }
+  // `records`: those of the group so far; it grows while the view is used.
+  View(const Node* node, ExpiryClock* clock, const std::vector<Record>* records)
+      : node_(node), clock_(clock), now_ms_(clock->NowMs()), records_(records) {}
 
   absl::Status Get(uint16_t slot, std::string_view key, ValueHeader* header,
                    std::string* payload) override {
-    for (const std::string_view effects : pending_) Index(effects);
-    pending_.clear();
+    while (indexed_ < records_->size()) Index((*records_)[indexed_++].payload);
     const Effect* const effect = FindEffect(slot, key);
     if (effect == nullptr) {
       const absl::Status status = node_->store().Get(slot, key, now_ms_, header, payload);
@@ -69,7 +67,8 @@ class Group::View final : public GroupView {
   const Node* const node_;
   ExpiryClock* const clock_;
   const uint64_t now_ms_;
-  std::vector<std::string_view> pending_;
+  const std::vector<Record>* const records_;
+  size_t indexed_ = 0;  // records whose effects are in latest_
   absl::flat_hash_map<absl::string_view, Effect> latest_;
 };
 
@@ -95,8 +94,8 @@ absl::Status Group::StartEpoch(ShardEpoch epoch) {
   record.commit = last_.index;
   record.clock_ms = clock_->NowMs();
   record.kind = RecordKind::kEpochStart;
-  const absl::Time deadline = absl::Now() + options_.operation_timeout;
-  if (absl::Status status = node_->Reserve(EncodedRecordSize(0), deadline); !status.ok()) {
+  if (absl::Status status = node_->Reserve(EncodedRecordSize(0), options_.operation_timeout);
+      !status.ok()) {
     return status;
   }
   if (absl::Status status = node_->Append({record}); !status.ok()) return Fail(status);
@@ -126,6 +125,7 @@ absl::Status Group::Write(Mutation* mutation, Guard guard) {
       if (writer.done) return std::move(writer.status);
     }
     leading_ = true;
+    health_ = failure_;
     CollectGroup();
   }
   RunGroup();
@@ -166,32 +166,48 @@ void Group::CollectGroup() {
 
 // Leaves each writer's outcome in its status.
 void Group::RunGroup() {
-  const absl::Time deadline = absl::Now() + options_.operation_timeout;
-  if (absl::Status status = CheckHealth(deadline); !status.ok()) {
+  if (absl::Status status = CheckHealth(); !status.ok()) {
     for (Writer* const writer : group_) writer->status = status;
     return;
   }
+  // Announced before the group takes its own time, which is therefore not earlier.
+  group_time_ms_.store(clock_->NowMs(), std::memory_order_seq_cst);
   const size_t bytes = EvaluateGroup();
-  if (records_.empty()) return;
-  bool logged = false;
-  absl::Status status = LogAndApply(bytes, deadline, &logged);
-  if (status.ok()) return;
-  if (logged) {
-    // Writers without effects may have seen those of others, so theirs is unknown as well.
-    status = absl::DeadlineExceededError(absl::StrCat("outcome unknown: ", status.message()));
+  if (!records_.empty()) {
+    bool logged = false;
+    absl::Status status = LogAndApply(bytes, &logged);
+    if (logged && !status.ok()) {
+      status = absl::DeadlineExceededError(absl::StrCat("outcome unknown: ", status.message()));
+    }
+    if (!status.ok()) FailFrom(status);
   }
+  group_time_ms_.store(std::numeric_limits<uint64_t>::max(), std::memory_order_seq_cst);
+}
+
+// The first writer with effects and all behind it: what they were told may rest on effects that
+// did not happen.
+void Group::FailFrom(const absl::Status& status) {
+  bool found = false;
   for (Writer* const writer : group_) {
-    if (writer->status.ok()) writer->status = status;
+    found = found || writer->has_effects;
+    if (found && !absl::IsAborted(writer->status)) writer->status = status;
   }
 }
 
-absl::Status Group::CheckHealth(absl::Time deadline) {
-  {
-    absl::MutexLock lock(&mu_);
-    if (!failure_.ok()) return failure_;
-  }
+absl::Status Group::CheckHealth() {
+  if (!health_.ok()) return health_;
   if (absl::Status status = node_->WriteError(); !status.ok()) return status;
+  // What a full disk kept from being applied comes before anything else.
+  if (absl::Status status = node_->ApplyRest(); !status.ok()) return status;
   // Behind the log there is no turning back, so the store must be willing before.
+  if (node_->store().stalled()) {
+    if (absl::Status status = AwaitStoreWilling(); !status.ok()) return status;
+  }
+  return AwaitSyncedEnough();
+}
+
+absl::Status Group::AwaitStoreWilling() {
+  const absl::Time deadline = absl::Now() + options_.operation_timeout;
   while (node_->store().stalled()) {
     if (absl::Now() >= deadline) {
       return absl::UnavailableError(
@@ -199,25 +215,24 @@ absl::Status Group::CheckHealth(absl::Time deadline) {
     }
     absl::SleepFor(absl::Milliseconds(1));
   }
-  return AwaitSyncedEnough();
+  return absl::OkStatus();
 }
 
 // With kEverySecond a power failure may cost one second, not more.
 absl::Status Group::AwaitSyncedEnough() {
   if (options_.sync != SyncPolicy::kEverySecond) return absl::OkStatus();
-  const uint64_t since_ms = node_->log().unsynced_since_ms();
-  if (since_ms == 0 || clock_->NowMs() < since_ms + 1000) return absl::OkStatus();
+  if (node_->UnsyncedForMs() < 1000) return absl::OkStatus();
   const absl::Status status = node_->Sync();
   return status.ok() ? status : Fail(status);
 }
 
 // Fills records_, and payloads_ behind them; returns their size in the log.
 size_t Group::EvaluateGroup() {
-  View view(node_.get(), clock_);
+  records_.clear();
+  View view(node_.get(), clock_, &records_);
   const LogIndex commit = last_.index;
   LogPosition position = last_;
   size_t bytes = 0;
-  records_.clear();
   for (size_t i = 0; i < group_.size(); ++i) {
     Writer* const writer = group_[i];
     if (!writer->guard.Holds()) {
@@ -233,7 +248,6 @@ size_t Group::EvaluateGroup() {
           absl::StrCat("a write of ", payload->size(), " bytes exceeds ", kMaxPayloadBytes));
       continue;
     }
-    view.AddEffects(*payload);
     position.index = position.index.Next();
     Record record;
     record.position = position;
@@ -241,21 +255,43 @@ size_t Group::EvaluateGroup() {
     record.clock_ms = view.now_ms();
     record.payload = *payload;
     records_.push_back(record);
+    writer->has_effects = true;
     bytes += EncodedRecordSize(payload->size());
+    // The estimate knew only what the caller brought, not what the key held.
+    if (bytes >= kMaxGroupBytes && i + 1 < group_.size()) {
+      ReturnToQueue(i + 1);
+      break;
+    }
   }
   return bytes;
 }
 
+// The writers from `first` on have not been evaluated: they lead the next group.
+void Group::ReturnToQueue(size_t first) {
+  absl::MutexLock lock(&mu_);
+  while (group_.size() > first) {
+    group_.back()->grouped = false;
+    queue_.push_front(group_.back());
+    group_.pop_back();
+  }
+}
+
 // `*logged`: some of the records may be in the log.
-absl::Status Group::LogAndApply(size_t bytes, absl::Time deadline, bool* logged) {
-  if (absl::Status status = node_->Reserve(bytes, deadline); !status.ok()) return status;
+absl::Status Group::LogAndApply(size_t bytes, bool* logged) {
+  if (absl::Status status = node_->Reserve(bytes, options_.operation_timeout); !status.ok()) {
+    // Certainly not applied, whatever the system call behind it was about.
+    return absl::IsResourceExhausted(status) ? status : absl::UnavailableError(status.message());
+  }
   *logged = true;
   if (absl::Status status = node_->Append(records_); !status.ok()) return Fail(status);
   last_ = records_.back().position;
   if (options_.sync == SyncPolicy::kAlways) {
     if (absl::Status status = node_->Sync(); !status.ok()) return Fail(status);
   }
-  if (absl::Status status = node_->Apply(records_); !status.ok()) return Fail(status);
+  if (absl::Status status = node_->Apply(records_); !status.ok()) {
+    // A disk that is full fails no node: the records are applied when there is room again.
+    return absl::IsResourceExhausted(node_->WriteError()) ? status : Fail(status);
+  }
   // One huge value should not hold its memory for good.
   for (size_t i = 0; i < group_.size(); ++i) {
     if (payloads_[i].capacity() > kMaxGroupBytes) payloads_[i] = std::string();
@@ -276,7 +312,5 @@ absl::Status Group::Sync() {
   const absl::Status status = node_->Sync();
   return status.ok() ? status : Fail(status);
 }
-
-absl::Status Group::Maintain() { return node_->Maintain(); }
 
 }  // namespace slotkv

@@ -13,7 +13,10 @@
 //      else, and nothing is tried again.
 //   4. After a failure behind that point the group takes no more writes: log and store would
 //      part. Reads go on.
-//   5. A write group holds at most kMaxWriters writers and about kMaxGroupBytes.
+//   5. A write group holds at most kMaxWriters writers and about kMaxGroupBytes of effects, or one
+//      writer with more.
+//   6. While a write group is under way, readers judge expiry by a time not later than the
+//      group's: what a write found alive, no reader has found expired before the write is applied.
 //
 // This release keeps one node for each group; its commit index is its last index.
 //
@@ -21,9 +24,11 @@
 #ifndef SLOTKV_REPLICATION_GROUP_H_
 #define SLOTKV_REPLICATION_GROUP_H_
 
-#include <array>
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +50,7 @@ enum class SyncPolicy { kAlways, kEverySecond, kNever };
 
 struct GroupOptions {
   SyncPolicy sync = SyncPolicy::kEverySecond;
+  // Bounds each wait of a write: for other writers, for room in the log, for the store.
   absl::Duration operation_timeout = absl::Seconds(10);
 };
 
@@ -66,7 +72,14 @@ class Group {
   // mutation's own error or one of Cluster's codes.
   absl::Status Write(Mutation* mutation, Guard guard);
 
-  // Header and payload (unless null) of a live key; see Store::Get.
+  // The time by which a reader is to judge expiry (invariant 6).
+  uint64_t ReadTimeMs() const {
+    const uint64_t now_ms = clock_->NowMs();
+    return std::min(now_ms, group_time_ms_.load(std::memory_order_seq_cst));
+  }
+
+  // Header and payload (unless null) of a key that is alive at `now_ms`, a ReadTimeMs; see
+  // Store::Get.
   absl::Status Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
                    std::string* payload) const {
     return node_->store().Get(slot, key, now_ms, header, payload);
@@ -74,9 +87,6 @@ class Group {
 
   // Makes all that was acknowledged durable. For the once-a-second rhythm and for closing.
   absl::Status Sync();
-
-  // Housekeeping, once in a while: see Node::Maintain.
-  absl::Status Maintain();
 
   Node* node() const { return node_.get(); }
 
@@ -87,10 +97,13 @@ class Group {
 
   void CollectGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunGroup();
-  absl::Status CheckHealth(absl::Time deadline);
+  void FailFrom(const absl::Status& status);
+  absl::Status CheckHealth();
+  absl::Status AwaitStoreWilling();
   absl::Status AwaitSyncedEnough();
   size_t EvaluateGroup();
-  absl::Status LogAndApply(size_t bytes, absl::Time deadline, bool* logged);
+  void ReturnToQueue(size_t first) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status LogAndApply(size_t bytes, bool* logged);
   absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status LeaveQueue(Writer* writer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -102,10 +115,14 @@ class Group {
   // In order of arrival; the front one leads, or will.
   std::deque<Writer*> queue_ ABSL_GUARDED_BY(mu_);
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
-  // The last one led and none other does: the queue's front may start.
+  // A write group is under way; otherwise the queue's front may start one.
   bool leading_ ABSL_GUARDED_BY(mu_) = false;
 
+  // Not later than the time of the write group under way; the maximum if there is none.
+  std::atomic<uint64_t> group_time_ms_{std::numeric_limits<uint64_t>::max()};
+
   // The leader's own, reused from group to group. Guarded by leading_.
+  absl::Status health_;  // failure_ when the group was collected
   Writers group_;
   std::vector<std::string> payloads_;  // kMaxWriters
   std::vector<Record> records_;

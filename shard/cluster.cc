@@ -153,7 +153,10 @@ absl::StatusOr<absl::Duration> Cluster::TimeToLive(std::string_view key) {
   if (header.expiry_ms == 0) return absl::InfiniteDuration();
   const uint64_t now_ms = impl_->clock().NowMs();
   // It may have passed since the key was read.
-  if (header.expiry_ms <= now_ms) return absl::Status(absl::StatusCode::kNotFound, "");
+  if (header.expiry_ms <= now_ms) {
+    impl_->clock().NoteObserved(now_ms);
+    return absl::Status(absl::StatusCode::kNotFound, "");
+  }
   return absl::Milliseconds(static_cast<int64_t>(header.expiry_ms - now_ms));
 }
 

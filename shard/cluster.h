@@ -55,6 +55,7 @@
 namespace slotkv {
 
 class ClusterImpl;
+class FileHook;
 
 // Limits, in bytes.
 inline constexpr size_t kMaxKeyBytes = 65536;
@@ -133,6 +134,11 @@ class Cluster {
   absl::Status Verify();
 
  private:
+  // For tests: shard/cluster_testing.h.
+  friend absl::StatusOr<std::unique_ptr<Cluster>> OpenClusterWithHook(
+      const Options& options, const std::string& path, std::shared_ptr<FileHook> hook);
+  friend absl::Status FlushStores(Cluster* cluster);
+
   explicit Cluster(std::unique_ptr<ClusterImpl> impl);
 
   absl::Status VisitSlot(Slot slot, absl::FunctionRef<bool(std::string_view)> visit);

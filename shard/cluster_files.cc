@@ -23,6 +23,7 @@ std::string EncodeClusterPointer(const ClusterPointer& pointer) {
   std::string out(kMagic);
   PutFixed<uint32_t>(&out, kVersion);
   out.append(pointer.id.view());
+  PutVarint(&out, static_cast<uint64_t>(pointer.shards));
   PutVarint(&out, pointer.zones.size());
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
     PutBytes(&out, entry.zone.name);
@@ -49,11 +50,14 @@ absl::StatusOr<ClusterPointer> DecodeClusterPointer(std::string_view bytes) {
   }
   Decoder in(body.substr(fixed));
   std::array<char, ClusterId::kBytes> id;
-  uint64_t zones = 0;
+  uint64_t shards = 0, zones = 0;
   ClusterPointer pointer;
   in.Fixed(&id);
+  in.Varint(&shards);
   in.Varint(&zones);
   if (!in.ok() || zones > kMaxZones) return Damaged("too many zones");
+  if (shards < 1 || shards > kMaxShards) return Damaged("too many shards, or none");
+  pointer.shards = static_cast<int>(shards);
   pointer.id = ClusterId::FromBytes({id.data(), id.size()});
   for (uint64_t i = 0; i < zones; ++i) {
     std::string_view name, path;
@@ -79,6 +83,7 @@ absl::StatusOr<ClusterPointer> ReadClusterPointer(const Disk& disk, const std::s
 ClusterPointer NewClusterPointer(const Options& options) {
   ClusterPointer pointer;
   pointer.id = ClusterId::Random();
+  pointer.shards = options.shards;
   if (options.zones.empty()) {
     for (const char* const name : {"zone-a", "zone-b", "zone-c"}) {
       pointer.zones.push_back({ZoneState{name, RandomZoneId()}, name});

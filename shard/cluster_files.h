@@ -1,7 +1,7 @@
 // The cluster's own directory: its lock, and the pointer to its zones.
 //
 //   LOCK              held while the cluster is open
-//   CLUSTER           the cluster's id, and each zone's name, id and path
+//   CLUSTER           the cluster's id, its shards at creation, each zone's name, id and path
 //   CLUSTER.creating  the same, while the cluster is being created
 //
 // A zone's path is relative if the zone lives below the cluster's directory, so that the whole can
@@ -32,6 +32,8 @@ struct ClusterPointer {
     std::string path;
   };
   ClusterId id;
+  // At creation; the topology says how many there are now.
+  int shards = 0;
   std::vector<ZoneEntry> zones;
 };
 

@@ -13,7 +13,10 @@ absl::Status ClusterImpl::Close() {
   maintenance_.reset();
   absl::Status status;
   for (OpenShard& shard : shards_) {
-    if (shard.group != nullptr) status.Update(shard.group->Sync());
+    if (shard.group == nullptr) continue;
+    // What callers were told of expiry since housekeeping last noted it must hold at the next Open.
+    status.Update(shard.group->node()->NoteExpiry());
+    status.Update(shard.group->Sync());
   }
   shards_.clear();
   keeper_.reset();
@@ -47,7 +50,7 @@ absl::Status ClusterImpl::Read(Slot slot, std::string_view key, ValueHeader* hea
     absl::StatusOr<Group*> group = GroupOf(slot, word);
     if (!group.ok()) return group.status();
     // Before the store is read: what expires while it is being read was still there at first.
-    const uint64_t now_ms = clock_->NowMs();
+    const uint64_t now_ms = (*group)->ReadTimeMs();
     absl::Status status = (*group)->Get(slot, key, now_ms, header, payload);
     if (slots_.Load(slot) != word) continue;
     if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms);
@@ -60,7 +63,7 @@ absl::Status ClusterImpl::VisitLiveKeys(Slot slot,
   const SlotWord word = slots_.Load(slot);
   absl::StatusOr<Group*> group = GroupOf(slot, word);
   if (!group.ok()) return group.status();
-  const uint64_t now_ms = clock_->NowMs();
+  const uint64_t now_ms = (*group)->ReadTimeMs();
   bool expired = false;
   const absl::Status status = (*group)->node()->store().VisitSlot(
       slot, [&](std::string_view key, const ValueHeader& header, std::string_view) {
@@ -102,10 +105,26 @@ absl::Status ClusterImpl::Verify() {
       return absl::UnavailableError(
           absl::StrCat(shard.id.ToString(), " is not served: ", open.status.message()));
     }
-    const auto owns = [&](uint16_t slot) { return slots_.Load(slot).shard() == shard.id; };
-    if (absl::Status status = open.group->node()->Verify(owns); !status.ok()) return status;
+    const auto check = [&](uint16_t slot, std::string_view key) {
+      if (SlotForKey(key) != slot) {
+        return absl::DataLossError(
+            absl::StrCat("a key of slot ", SlotForKey(key), " is kept in slot ", slot));
+      }
+      if (slots_.Load(slot).shard() == shard.id) return absl::OkStatus();
+      return absl::DataLossError(absl::StrCat("holds a key of slot ", slot, ", which ",
+                                              shard.id.ToString(), " does not own"));
+    };
+    if (absl::Status status = open.group->node()->Verify(check); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status ClusterImpl::Flush() {
+  absl::Status status;
+  for (const OpenShard& shard : shards_) {
+    if (shard.group != nullptr) status.Update(shard.group->node()->Flush(/*wait=*/true));
+  }
+  return status;
 }
 
 }  // namespace slotkv

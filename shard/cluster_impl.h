@@ -50,7 +50,7 @@ class ClusterImpl {
   absl::Status Close();
 
   const Options& options() const { return options_; }
-  const ExpiryClock& clock() const { return *clock_; }
+  ExpiryClock& clock() { return *clock_; }
   CallGate* gate() { return &gate_; }
 
   // Takes `mutation`, of a key in `slot`, to the shard that owns the slot.
@@ -63,6 +63,8 @@ class ClusterImpl {
 
   Topology GetTopology() const;
   absl::Status Verify();
+  // Flushes all stores and waits for it.
+  absl::Status Flush();
 
  private:
   struct OpenZone {
@@ -88,6 +90,7 @@ class ClusterImpl {
   absl::Status OpenOrCreate();
   absl::Status Create();
   absl::Status CreateContents(const ClusterPointer& pointer);
+  absl::Status CreateNodes(const ClusterState& state);
   absl::Status OpenZones(const ClusterPointer& pointer);
   absl::Status CheckDevices() const;
   absl::Status OpenTopology(const ClusterId& cluster);

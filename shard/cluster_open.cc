@@ -90,6 +90,8 @@ absl::Status ClusterImpl::OpenOrCreate() {
     if (absl::Status status = Create(); !status.ok()) return status;
   } else if (options_.error_if_exists) {
     return absl::AlreadyExistsError(absl::StrCat(path_, ": a cluster is here already"));
+  } else if (absl::Status status = disk_->SyncDirectory(path_); !status.ok()) {
+    return status;  // a creation may have been cut short before its last step was durable
   }
 
   absl::StatusOr<ClusterPointer> pointer = ReadClusterPointer(*disk_, pointer_path);
@@ -102,6 +104,9 @@ absl::Status ClusterImpl::OpenOrCreate() {
   if (absl::Status status = OpenShards(); !status.ok()) return status;
   if (absl::Status status = StartEpochs(); !status.ok()) return status;
   // Zones that were found at new paths are looked for there from now on.
+  for (size_t i = 0; i < zones_.size(); ++i) {
+    if (!zones_[i]->status.ok()) pointer->zones[i].path = as_read.zones[i].path;
+  }
   const std::string bytes = EncodeClusterPointer(*pointer);
   if (bytes != EncodeClusterPointer(as_read)) {
     if (absl::Status status = disk_->Replace(pointer_path, bytes); !status.ok()) return status;
@@ -162,18 +167,31 @@ absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
     zone_states.push_back(entry.zone);
   }
   if (absl::Status status = CheckDevices(); !status.ok()) return status;
-  absl::StatusOr<ClusterState> state = InitialState(pointer.id, zone_states, options_.shards);
+  absl::StatusOr<ClusterState> state = InitialState(pointer.id, zone_states, pointer.shards);
   if (!state.ok()) return state.status();
-  // Nodes before topology: what the topology names is there.
-  for (const ShardState& shard : state->shards) {
+  // Nodes before topology: what the topology names is there. And where there is a topology they may
+  // hold data: all that was lost then is the last step, the name of this file.
+  const std::vector<TopologyCopy> copies = TopologyCopies();
+  const bool has_topology = std::any_of(copies.begin(), copies.end(), [](const TopologyCopy& copy) {
+    return copy.disk->Exists(JoinPath(copy.directory, TopologyJournal::kName));
+  });
+  if (!has_topology) {
+    if (absl::Status status = CreateNodes(*state); !status.ok()) return status;
+  }
+  const absl::Status status = TopologyKeeper::Create(*state, copies).status();
+  return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
+}
+
+absl::Status ClusterImpl::CreateNodes(const ClusterState& state) {
+  for (const ShardState& shard : state.shards) {
     for (const std::unique_ptr<OpenZone>& zone : zones_) {
       if (zone->state.name != shard.nodes.front().zone) continue;
-      const NodeOptions node = MakeNodeOptions(*state, shard, *zone);
+      const NodeOptions node = MakeNodeOptions(state, shard, *zone);
       if (absl::Status s = zone->disk->DeleteTree(node.directory); !s.ok()) return s;
       if (absl::Status s = Node::Create(node); !s.ok()) return s;
     }
   }
-  return TopologyKeeper::Create(*state, TopologyCopies()).status();
+  return absl::OkStatus();
 }
 
 absl::Status ClusterImpl::OpenZones(const ClusterPointer& pointer) {

@@ -45,26 +45,35 @@ void Maintenance::Run() {
 }
 
 void Maintenance::Tick(bool full_second) {
-  const uint64_t now_ms = clock_->NowMs();
+  const uint64_t observed_ms = clock_->observed_ms();
+  const bool note_expiry = observed_ms > noted_expiry_ms_;
+  noted_expiry_ms_ = observed_ms;
   std::vector<Node*> nodes;
   for (size_t i = 0; i < members_.size(); ++i) {
     Group* const group = members_[i].group;
-    nodes.push_back(group->node());
-    const uint64_t unsynced_ms = group->node()->log().unsynced_since_ms();
-    if (unsynced_ms != 0 && now_ms >= unsynced_ms + kSyncAfterMs) {
-      // The group itself remembers a failure.
+    Node* const node = group->node();
+    nodes.push_back(node);
+    // The group, or the log, remembers a failure of these.
+    if (node->UnsyncedForMs() >= kSyncAfterMs) {
       Start(i, kSync, [group] { group->Sync().IgnoreError(); });
     }
-    if (full_second) {
-      Start(i, kTruncate, [group] { group->Maintain().IgnoreError(); });
-    }
+    if (note_expiry) Start(i, kNoteExpiry, [node] { node->NoteExpiry().IgnoreError(); });
+    if (full_second) Start(i, kTruncate, [node] { node->Maintain().IgnoreError(); });
   }
   Node* const victim = PickNodeToFlush(nodes, memtable_budget_bytes_);
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i] != victim) continue;
+    if (nodes[i] != victim || ZoneIsFlushing(members_[i].workers)) continue;
     // Waited for, so that the same store is not picked again for the same memory.
     Start(i, kFlush, [victim] { victim->Flush(/*wait=*/true).IgnoreError(); });
   }
+}
+
+bool Maintenance::ZoneIsFlushing(const WorkerPool* workers) {
+  absl::MutexLock lock(&mu_);
+  for (size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].workers == workers && busy_[i][kFlush]) return true;
+  }
+  return false;
 }
 
 void Maintenance::Start(size_t member, Job job, std::function<void()> run) {

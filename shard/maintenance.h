@@ -1,9 +1,10 @@
 // The cluster's housekeeping: one thread that looks at every shard ten times a second and gives
 // what is due to the zones' workers.
 //
-// Due is: a sync, half a second after the oldest record that is not durable; each second, the
-// removal of log segments that the store has outlived; a flush, when the memtables of all stores
-// together want it. A zone whose disk hangs holds up its own shards only.
+// Due is: a sync, half a second after the oldest record that is not durable; a note of what callers
+// were told of expiry; each second, the removal of log segments that the store has outlived; a
+// flush, when the memtables of all stores together want it. A disk that hangs holds up the workers
+// of its own zone only.
 #ifndef SLOTKV_SHARD_MAINTENANCE_H_
 #define SLOTKV_SHARD_MAINTENANCE_H_
 
@@ -36,15 +37,18 @@ class Maintenance {
   Maintenance& operator=(const Maintenance&) = delete;
 
  private:
-  enum Job { kSync, kTruncate, kFlush, kJobs };
+  enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kJobs };
 
   void Run();
   void Tick(bool full_second);
   void Start(size_t member, Job job, std::function<void()> run) ABSL_LOCKS_EXCLUDED(mu_);
+  // A flush takes long: at most one worker of a zone is to wait for one.
+  bool ZoneIsFlushing(const WorkerPool* workers) ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::vector<Member> members_;
   const ExpiryClock* const clock_;
   const size_t memtable_budget_bytes_;
+  uint64_t noted_expiry_ms_ = 0;  // the thread's own
 
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

@@ -27,7 +27,8 @@ enum class Fsync {
 // A failure domain: a directory root, normally one disk.
 struct Zone {
   std::string name;  // 1 to 64 of a-z A-Z 0-9 _ -; unique in the cluster
-  std::string path;  // where its copies live; created if missing
+  // Where its copies live; created if missing. A relative one is below the cluster's directory.
+  std::string path;
 };
 
 struct Options {
@@ -67,7 +68,8 @@ struct Options {
   // How log files are written. kAuto is right but for measurements and odd file systems.
   LogIo log_io = LogIo::kAuto;
 
-  // Null: the machine's clocks.
+  // By which keys expire, and nothing else: timeouts and syncs go by the machine's own. Null: the
+  // machine's clocks.
   std::shared_ptr<Clock> clock;
 };
 

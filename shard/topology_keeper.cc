@@ -173,11 +173,11 @@ absl::Status TopologyKeeper::ReadAll(absl::Time deadline) {
   RunRound([](TopologyJournal* journal) { return journal->Load(); }, unread, sound, majority_,
            deadline);
   if (Count(sound) >= majority_) return absl::OkStatus();
-  // Damage is final; a copy that is out of reach or does not answer may return.
+  // Damage and loss are final; a copy that is out of reach or misplaced may return.
   size_t hopeful = 0;
   for (size_t i = 0; i < copies_.size(); ++i) {
     const absl::Status health = Health(i);
-    if (states_[i].head.has_value() || absl::IsUnavailable(health)) ++hopeful;
+    if (!absl::IsDataLoss(health) && !absl::IsNotFound(health)) ++hopeful;
     if (absl::IsUnimplemented(health)) return absl::UnimplementedError(Describe(sound));
   }
   const std::string text = absl::StrCat("the topology cannot be read: ", Describe(sound));

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,9 +23,12 @@ namespace slotkv {
 // A directory that is there as long as the object is.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    const char* const root = std::getenv("TEST_TMPDIR");
-    std::string path = std::string(root == nullptr ? "/tmp" : root) + "/slotkv-XXXXXX";
+  // `in_memory`: where syncs cost nothing, if the machine has such a place.
+  explicit TemporaryDirectory(bool in_memory = false) {
+    const char* const given = std::getenv("TEST_TMPDIR");
+    std::string path = given == nullptr ? "/tmp" : given;
+    if (in_memory && access("/dev/shm", W_OK | X_OK) == 0) path = "/dev/shm";
+    path += "/slotkv-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) std::abort();
     path_ = path;
   }
@@ -40,6 +45,35 @@ class TemporaryDirectory {
  private:
   std::string path_;
 };
+
+// The whole file; empty if there is none.
+inline std::string BytesOf(const std::string& path) {
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  if (!in) return "";
+  std::string bytes(static_cast<size_t>(in.tellg()), '\0');
+  in.seekg(0);
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+// Makes the file hold just these bytes, behind the back of everything under test.
+inline void SetFileBytes(const std::string& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out) std::abort();
+}
+
+// "00ff", for golden bytes.
+inline std::string ToHex(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const char c : bytes) {
+    hex += kDigits[static_cast<unsigned char>(c) >> 4];
+    hex += kDigits[static_cast<unsigned char>(c) & 15];
+  }
+  return hex;
+}
 
 // SLOTKV_TEST_SEED, or a random one; printed, so that a failure can be repeated.
 inline uint64_t TestSeed() {

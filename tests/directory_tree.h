@@ -1,0 +1,32 @@
+// Looks at, and copies, directory trees.
+#ifndef SLOTKV_TESTS_DIRECTORY_TREE_H_
+#define SLOTKV_TESTS_DIRECTORY_TREE_H_
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace slotkv {
+
+// Paths of all regular files below `root`, relative to it, sorted.
+inline std::vector<std::string> FilesBelow(const std::string& root) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    if (entry.is_regular_file()) {
+      files.push_back(std::filesystem::relative(entry.path(), root).string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// Makes `to` a copy of `from`, without what it held before.
+inline void CopyTree(const std::string& from, const std::string& to) {
+  std::filesystem::remove_all(to);
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+}
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_TESTS_DIRECTORY_TREE_H_

@@ -1,0 +1,160 @@
+#include "tools/operation_pool.h"
+
+#include <utility>
+
+#include "slotkv/slot.h"
+
+namespace slotkv::tools {
+namespace {
+
+// A batch is handed over at either bound; a queue takes more while it is below either.
+constexpr size_t kBatchOperations = 128;
+constexpr size_t kBatchBytes = size_t{64} << 10;
+constexpr size_t kQueueOperations = 4096;
+constexpr size_t kQueueBytes = size_t{8} << 20;
+
+size_t BytesOf(const Operation& operation) {
+  return sizeof(operation) + operation.key.size() + operation.value.size();
+}
+
+bool IsCommandError(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status) ||
+         absl::IsInvalidArgument(status);
+}
+
+}  // namespace
+
+void FailureLog::Add(CommandFailure failure) {
+  absl::MutexLock lock(&mutex_);
+  ++count_;
+  const uint64_t offset = failure.offset;
+  first_.emplace(offset, std::move(failure));
+  if (first_.size() > kKept) first_.erase(std::prev(first_.end()));
+}
+
+uint64_t FailureLog::count() const {
+  absl::MutexLock lock(&mutex_);
+  return count_;
+}
+
+std::vector<CommandFailure> FailureLog::first() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<CommandFailure> first;
+  for (const auto& [offset, failure] : first_) first.push_back(failure);
+  return first;
+}
+
+OperationPool::OperationPool(std::vector<Apply> workers, FailureLog* failures)
+    : failures_(failures) {
+  for (Apply& apply : workers) {
+    workers_.push_back(std::make_unique<Worker>());
+    Worker* const worker = workers_.back().get();
+    worker->apply = std::move(apply);
+    worker->thread = std::thread([this, worker] { Run(worker); });
+  }
+}
+
+OperationPool::~OperationPool() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    HandOver(worker.get());
+    absl::MutexLock lock(&worker->mutex);
+    worker->closed = true;
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->thread.join();
+}
+
+size_t OperationPool::WorkerIndex(const Operation& operation) const {
+  return SlotForKey(operation.key) % workers_.size();
+}
+
+const OperationPool::Apply& OperationPool::WorkerFor(const Operation& operation) const {
+  return workers_[WorkerIndex(operation)]->apply;
+}
+
+void OperationPool::Submit(Operation operation) {
+  Worker* const worker = workers_[WorkerIndex(operation)].get();
+  worker->pending_bytes += BytesOf(operation);
+  worker->pending.push_back(std::move(operation));
+  if (worker->pending.size() >= kBatchOperations || worker->pending_bytes >= kBatchBytes) {
+    HandOver(worker);
+  }
+}
+
+void OperationPool::HandOver(Worker* worker) {
+  if (worker->pending.empty()) return;
+  {
+    absl::MutexLock lock(&worker->mutex);
+    const auto has_room = [worker]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(worker->mutex) {
+      return worker->queue.size() < kQueueOperations && worker->queue_bytes < kQueueBytes;
+    };
+    worker->mutex.Await(absl::Condition(&has_room));
+    for (Operation& operation : worker->pending) worker->queue.push_back(std::move(operation));
+    worker->queue_bytes += worker->pending_bytes;
+  }
+  worker->pending.clear();
+  worker->pending_bytes = 0;
+}
+
+void OperationPool::Drain() {
+  for (const std::unique_ptr<Worker>& worker : workers_) HandOver(worker.get());
+  for (const std::unique_ptr<Worker>& owned : workers_) {
+    Worker* const worker = owned.get();
+    absl::MutexLock lock(&worker->mutex);
+    const auto is_idle = [worker]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(worker->mutex) {
+      return worker->queue.empty() && !worker->busy;
+    };
+    worker->mutex.Await(absl::Condition(&is_idle));
+  }
+}
+
+void OperationPool::Run(Worker* worker) {
+  const auto has_work = [worker]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(worker->mutex) {
+    return !worker->queue.empty() || worker->closed;
+  };
+  Batch batch;
+  for (;;) {
+    batch.clear();
+    {
+      absl::MutexLock lock(&worker->mutex);
+      worker->busy = false;
+      worker->mutex.Await(absl::Condition(&has_work));
+      if (worker->queue.empty()) return;
+      batch.swap(worker->queue);
+      worker->queue_bytes = 0;
+      worker->busy = true;
+    }
+    for (const Operation& operation : batch) ApplyOne(worker, operation);
+  }
+}
+
+void OperationPool::ApplyOne(Worker* worker, const Operation& operation) {
+  // After an error that stops the pool the rest is only counted, so that Drain returns soon.
+  if (stopped_.load(std::memory_order_relaxed)) {
+    NoteUnapplied(operation.offset);
+    return;
+  }
+  absl::Status applied = worker->apply(operation);
+  if (applied.ok()) return;
+  if (IsCommandError(applied)) {
+    failures_->Add({operation.offset, operation.command, std::string(applied.message())});
+    return;
+  }
+  NoteUnapplied(operation.offset);
+  absl::MutexLock lock(&status_mutex_);
+  status_.Update(std::move(applied));
+  stopped_ = true;
+}
+
+void OperationPool::NoteUnapplied(uint64_t offset) {
+  uint64_t first = first_unapplied_.load();
+  while (offset < first && !first_unapplied_.compare_exchange_weak(first, offset)) {
+  }
+}
+
+absl::Status OperationPool::status() const {
+  if (!stopped_.load()) return absl::OkStatus();
+  absl::MutexLock lock(&status_mutex_);
+  return status_;
+}
+
+}  // namespace slotkv::tools
