@@ -1,0 +1,56 @@
+// What is measured: slotkv through its public API, and plain RocksDB, set up alike.
+//
+// Both get the same block cache, memtables of the same size, the same filter and the same table
+// format; RocksDB keeps its own write-ahead log, unsynced, as slotkv does under Fsync::kNever.
+#ifndef SLOTKV_BENCHMARKS_SUBJECTS_H_
+#define SLOTKV_BENCHMARKS_SUBJECTS_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "benchmarks/workload.h"
+#include "rocksdb/db.h"
+#include "slotkv/cluster.h"
+
+namespace slotkv {
+
+// Block cache and memtables together.
+inline constexpr size_t kBenchmarkMemoryBytes = size_t{512} << 20;
+
+// A cluster of one shard on one node. Errors end the process: a benchmark has nothing to do then.
+class SlotkvSubject {
+ public:
+  explicit SlotkvSubject(LogIo log_io = LogIo::kAuto);
+
+  void Set(const std::string& key, const std::string& value);
+  void Get(const std::string& key, std::string* value);
+  // All data into tables, nothing in memtables.
+  void Flush();
+  // Closes and opens again.
+  void Reopen();
+
+ private:
+  ScratchDirectory directory_;
+  Options options_;
+  std::unique_ptr<Cluster> cluster_;
+};
+
+class RocksDbSubject {
+ public:
+  RocksDbSubject();
+
+  void Set(const std::string& key, const std::string& value);
+  void Get(const std::string& key, std::string* value);
+  void Flush();
+  void Reopen();
+
+ private:
+  ScratchDirectory directory_;
+  rocksdb::Options options_;
+  std::unique_ptr<rocksdb::DB> db_;
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_BENCHMARKS_SUBJECTS_H_
