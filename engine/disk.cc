@@ -59,7 +59,11 @@ absl::Status AppendFile::Close() { return FromRocksDb(file_->Close(kIo, nullptr)
 
 DirectoryLock::DirectoryLock(int fd) : fd_(fd) {}
 
-DirectoryLock::~DirectoryLock() { close(fd_); }
+DirectoryLock::~DirectoryLock() {
+  // Closing is not enough: a child that was forked meanwhile has the file open, too.
+  flock(fd_, LOCK_UN);
+  close(fd_);
+}
 
 Disk::Disk(std::shared_ptr<FileHook> hook)
     : hook_(std::move(hook)), files_(NewHookedFileSystem(hook_, nullptr)) {}

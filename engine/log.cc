@@ -296,14 +296,15 @@ absl::StatusOr<Log::Spare> Log::TakeSpare(uint64_t capacity, absl::Duration time
   if (unsynced_sealed_.size() >= kMaxUnsyncedSealed) {
     ++jobs_;
     workers_->Schedule([this] {
-      // A time too early is only a reason to sync again sooner. A failure shows in failure_.
-      Sync(unsynced_since_ms()).IgnoreError();
+      // A time too early is only a reason to sync again sooner, 0 would mean that there is none. A
+      // failure shows in failure_.
+      Sync(std::max<uint64_t>(1, unsynced_since_ms())).IgnoreError();
       absl::MutexLock job_lock(&mu_);
       --jobs_;
     });
   }
   const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return !creating_spare_ && unsynced_sealed_.size() < kMaxUnsyncedSealed;
+    return !failure_.ok() || (!creating_spare_ && unsynced_sealed_.size() < kMaxUnsyncedSealed);
   };
   if (!mu_.AwaitWithTimeout(absl::Condition(&ready), timeout)) {
     return absl::UnavailableError(

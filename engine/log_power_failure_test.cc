@@ -119,6 +119,7 @@ class PowerFailureTest : public testing::TestWithParam<std::pair<LogIo, size_t>>
     ASSERT_LE(last, appended_.size()) << "records came from nowhere";
     appended_.resize(last);
     synced_ = last;
+    ASSERT_LE(t_.log->first().value(), last + 1);
     const auto read = t_.ReadAll();
     ASSERT_THAT(read, IsOk());
     ASSERT_EQ(*read, std::vector<std::string>(

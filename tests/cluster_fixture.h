@@ -35,7 +35,7 @@ class ClusterFixture : public testing::Test {
     cluster_.reset();
   }
 
-  const TemporaryDirectory directory_;
+  const TemporaryDirectory directory_{/*in_memory=*/true};
   const std::string path_ = directory_.Path("cluster");
   const std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>();
   Options options_;

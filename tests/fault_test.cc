@@ -127,7 +127,7 @@ class FaultTest : public testing::Test {
   // `prepared`: the cluster has data and the operations of an Open are those that fail first.
   void Run(bool for_ever, bool prepared) {
     const bool all = std::getenv("SLOTKV_TEST_ALL") != nullptr;
-    const int step = all ? 1 : 17;
+    const int step = all ? 1 : 37;
     for (int healthy = all ? 0 : static_cast<int>(random_() % step);; healthy += step) {
       const uint64_t variant = random_();
       SCOPED_TRACE(absl::StrCat("after ", healthy, " operations, variant ", variant % 4));
@@ -169,7 +169,7 @@ TEST_F(FaultTest, TheDiskFailsFromOpenOn) { Run(true, true); }
 // One crash after the other, so that what one leaves behind meets the next.
 TEST_F(FaultTest, CrashAfterCrash) {
   Start(random_());
-  for (int round = 0; round < 15; ++round) {
+  for (int round = 0; round < 10; ++round) {
     SCOPED_TRACE(round);
     LiveOnce(std::make_shared<FailingHook>(static_cast<int>(random_() % 200), true));
     if (HasFailure()) return;

@@ -81,7 +81,7 @@ class FullDiskTest : public ClusterFixture {
 };
 
 TEST_F(FullDiskTest, NoRoomForTheLog) {
-  options_.memory_bytes = size_t{256} << 20;  // tables can wait
+  options_.memory_bytes = size_t{2} << 30;  // tables can wait for longer than the log lasts
   ASSERT_THAT(TryOpen(), IsOk());
   for (int i = 0; i < 50; ++i) ASSERT_THAT(Set(i), IsOk());
   for (int round = 0; round < 2; ++round) {

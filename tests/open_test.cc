@@ -182,6 +182,24 @@ TEST_F(OpenTest, OnceOnOneMachine) {
   for (const int fd : {to_child[0], to_child[1], from_child[0], from_child[1]}) close(fd);
 }
 
+// A child that was forked and goes on without the cluster does not keep it from anybody.
+TEST_F(OpenTest, AForkedChildDoesNotHoldTheLock) {
+  Open();
+  int to_child[2];
+  ASSERT_EQ(pipe(to_child), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  char byte = 0;
+  if (child == 0) _exit(read(to_child[0], &byte, 1) == 1 ? 0 : 1);
+  Open();
+  ASSERT_THAT(cluster_->Set("k", "v"), IsOk());
+  ASSERT_EQ(write(to_child[1], "x", 1), 1);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  for (const int fd : to_child) close(fd);
+}
+
 // A failed Open must not drop the lock of the one that succeeded before.
 TEST_F(OpenTest, ARefusedOpenLeavesTheLock) {
   Open();

@@ -1,8 +1,11 @@
 // Power failures of a whole cluster: at any file operation of its creation, opening, writing,
 // flushing and closing. It opens again; nothing is lost that was promised to survive, and of the
 // rest a beginning is there, never a hole.
+//
+// SLOTKV_TEST_ALL=1 goes on for longer.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -122,7 +125,8 @@ class PowerFailureTest : public testing::TestWithParam<std::tuple<Fsync, LogIo>>
 };
 
 TEST_P(PowerFailureTest, NothingPromisedIsLostAndNothingHasAHole) {
-  for (int life = 0; life < 25; ++life) {
+  const int lives = std::getenv("SLOTKV_TEST_ALL") != nullptr ? 100 : 10;
+  for (int life = 0; life < lives; ++life) {
     SCOPED_TRACE(absl::StrCat("life ", life));
     LiveAndFail();
     if (HasFailure()) return;

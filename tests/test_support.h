@@ -23,11 +23,15 @@ namespace slotkv {
 // A directory that is there as long as the object is.
 class TemporaryDirectory {
  public:
-  // `in_memory`: where syncs cost nothing, if the machine has such a place.
+  // `in_memory`: where syncs cost nothing, if the machine has such a place with room to spare.
   explicit TemporaryDirectory(bool in_memory = false) {
     const char* const given = std::getenv("TEST_TMPDIR");
     std::string path = given == nullptr ? "/tmp" : given;
-    if (in_memory && access("/dev/shm", W_OK | X_OK) == 0) path = "/dev/shm";
+    std::error_code none;
+    if (in_memory && access("/dev/shm", W_OK | X_OK) == 0 &&
+        std::filesystem::space("/dev/shm", none).available >= uint64_t{2} << 30 && !none) {
+      path = "/dev/shm";
+    }
     path += "/slotkv-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) std::abort();
     path_ = path;
