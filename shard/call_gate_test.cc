@@ -11,24 +11,24 @@ namespace slotkv {
 namespace {
 
 TEST(CallGateTest, ClosesOnce) {
-  CallGate gate;
-  EXPECT_TRUE(CallGate::Pass(&gate).open());
-  EXPECT_TRUE(gate.Close());
-  EXPECT_FALSE(CallGate::Pass(&gate).open());
-  EXPECT_FALSE(gate.Close());
+  const auto gate = std::make_unique<CallGate>();
+  EXPECT_TRUE(CallGate::Pass(gate.get()).open());
+  EXPECT_TRUE(gate->Close());
+  EXPECT_FALSE(CallGate::Pass(gate.get()).open());
+  EXPECT_FALSE(gate->Close());
 }
 
 TEST(CallGateTest, WaitsForCallsUnderWay) {
-  CallGate gate;
-  auto first = std::make_unique<CallGate::Pass>(&gate);
-  auto second = std::make_unique<CallGate::Pass>(&gate);
+  const auto gate = std::make_unique<CallGate>();
+  auto first = std::make_unique<CallGate::Pass>(gate.get());
+  auto second = std::make_unique<CallGate::Pass>(gate.get());
   ASSERT_TRUE(first->open() && second->open());
   std::atomic<bool> closed{false};
   std::thread closer([&] {
-    EXPECT_TRUE(gate.Close());
+    EXPECT_TRUE(gate->Close());
     closed = true;
   });
-  while (CallGate::Pass(&gate).open()) std::this_thread::yield();
+  while (CallGate::Pass(gate.get()).open()) std::this_thread::yield();
   EXPECT_FALSE(closed);
   first.reset();
   EXPECT_FALSE(closed);
@@ -40,7 +40,7 @@ TEST(CallGateTest, WaitsForCallsUnderWay) {
 // A call that got in is over before Close returns, whatever the timing.
 TEST(CallGateTest, NoCallOutlivesClose) {
   for (int round = 0; round < 50; ++round) {
-    CallGate gate;
+    const auto gate = std::make_unique<CallGate>();
     std::atomic<bool> closed{false};
     std::atomic<int> ready{0};
     std::vector<std::thread> callers;
@@ -48,14 +48,14 @@ TEST(CallGateTest, NoCallOutlivesClose) {
       callers.emplace_back([&] {
         ++ready;
         while (true) {
-          const CallGate::Pass pass(&gate);
+          const CallGate::Pass pass(gate.get());
           if (!pass.open()) return;
           EXPECT_FALSE(closed);
         }
       });
     }
     while (ready < 4) std::this_thread::yield();
-    EXPECT_TRUE(gate.Close());
+    EXPECT_TRUE(gate->Close());
     closed = true;
     for (std::thread& caller : callers) caller.join();
   }
