@@ -207,7 +207,7 @@ TEST_F(DiskTest, DeleteTree) {
   ASSERT_THAT(disk_.Replace(root_.Path("a/1"), "x"), IsOk());
   ASSERT_THAT(disk_.Replace(root_.Path("a/b/2"), "x"), IsOk());
   ASSERT_THAT(disk_.Replace(root_.Path("kept"), "x"), IsOk());
-  hook_->Fail(FileOp::kDelete, absl::UnavailableError("broken"), "/2");
+  hook_->Fail(FileOp::kDelete, absl::UnavailableError("broken"), "/a/b/2");
   EXPECT_THAT(disk_.DeleteTree(root_.Path("a")), HasError(kUnavailable, root_.Path("a/b/2")));
   hook_->Heal();
   ASSERT_THAT(disk_.DeleteTree(root_.Path("a")), IsOk());

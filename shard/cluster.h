@@ -19,8 +19,10 @@
 // linearizable for its key. A key whose expiry has passed is missing to every call at once;
 // expiry counts in milliseconds.
 //
-// Thread safety: any number of threads may call any member but the destructor. Calls block for
-// disk I/O, up to Options::operation_timeout.
+// Thread safety: any number of threads may call any member but the destructor. A write waits for
+// other writes, for room in the log and for a store that is compacting, each for up to
+// Options::operation_timeout. A device that hangs in a read, or in the sync of Fsync::kAlways,
+// holds up the calls of its own shard until it answers.
 //
 // Errors, by code:
 //   NotFound            the key is missing (no text, no allocation)

@@ -4,8 +4,8 @@
 //   CLUSTER           the cluster's id, its shards at creation, each zone's name, id and path
 //   CLUSTER.creating  the same, while the cluster is being created
 //
-// A zone's path is relative if the zone lives below the cluster's directory, so that the whole can
-// be moved.
+// A zone's path stands there as it was given; a relative one, as those of the default zones, is
+// below the cluster's directory, so that the whole can be moved.
 #ifndef SLOTKV_SHARD_CLUSTER_FILES_H_
 #define SLOTKV_SHARD_CLUSTER_FILES_H_
 
