@@ -77,7 +77,12 @@ class Decoder {
 
   bool Bytes(std::string_view* value) {
     uint64_t length = 0;
-    if (!Varint(&length) || !Need(length)) return false;
+    return Varint(&length) && Take(length, value);
+  }
+
+  // `length` bytes that have no length of their own in front.
+  bool Take(uint64_t length, std::string_view* value) {
+    if (!Need(length)) return false;
     *value = rest_.substr(0, length);
     rest_.remove_prefix(length);
     return true;

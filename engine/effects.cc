@@ -3,9 +3,6 @@
 namespace slotkv {
 namespace {
 
-constexpr char kPut = 1;
-constexpr char kDelete = 2;
-
 void AppendKey(uint16_t slot, std::string_view key, std::string* out) {
   PutVarint(out, kSlotBytes + key.size());
   AppendSlot(slot, out);
@@ -16,7 +13,7 @@ void AppendKey(uint16_t slot, std::string_view key, std::string* out) {
 
 void AppendPut(uint16_t slot, std::string_view key, const ValueHeader& header,
                std::string_view payload, std::string* out) {
-  out->push_back(kPut);
+  out->push_back(Effect::kPut);
   AppendKey(slot, key, out);
   PutVarint(out, kValueHeaderBytes + payload.size());
   AppendValueHeader(header, out);
@@ -24,19 +21,31 @@ void AppendPut(uint16_t slot, std::string_view key, const ValueHeader& header,
 }
 
 void AppendDelete(uint16_t slot, std::string_view key, std::string* out) {
-  out->push_back(kDelete);
+  out->push_back(Effect::kDelete);
   AppendKey(slot, key, out);
+}
+
+void AppendClear(uint16_t slot, std::string* out) {
+  out->push_back(Effect::kClear);
+  AppendSlot(slot, out);
 }
 
 bool EffectReader::Next(Effect* effect) {
   if (rest_.empty() || !ok_) return false;
-  uint8_t op = 0;
-  ok_ = rest_.Fixed(&op) && (op == kPut || op == kDelete) && rest_.Bytes(&effect->store_key) &&
-        effect->store_key.size() >= kSlotBytes &&
-        (op == kDelete ||
+  uint8_t kind = 0;
+  ok_ = rest_.Fixed(&kind) && kind >= Effect::kPut && kind <= Effect::kClear;
+  if (!ok_) return false;
+  effect->kind = static_cast<Effect::Kind>(kind);
+  effect->store_value = {};
+  if (effect->kind == Effect::kClear) {
+    // Only the user's slots are cleared: the store's notes of progress lie behind them.
+    ok_ = rest_.Take(kSlotBytes, &effect->store_key) &&
+          SlotOf(effect->store_key) < kFirstMetadataSlot;
+    return ok_;
+  }
+  ok_ = rest_.Bytes(&effect->store_key) && effect->store_key.size() >= kSlotBytes &&
+        (effect->kind == Effect::kDelete ||
          (rest_.Bytes(&effect->store_value) && DecodeValueHeader(effect->store_value).has_value()));
-  effect->is_put = op == kPut;
-  if (ok_ && op == kDelete) effect->store_value = {};
   return ok_;
 }
 

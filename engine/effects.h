@@ -1,11 +1,13 @@
 // Effects: the payload of a kWrite record. What a write does to the store, with nothing left to
-// decide: puts of whole values with their absolute expiry, and deletes.
+// decide: puts of whole values with their absolute expiry, deletes of keys and of slots.
 //
 //   payload = effect*
 //   effect  = 0x01 key value        put
 //           | 0x02 key              delete
+//           | 0x03 slot             clear: deletes every key of the slot
 //   key     = length varint, store key    (slot and user key, engine/store_format.h)
 //   value   = length varint, store value  (header and payload)
+//   slot    = 2 bytes big-endian
 //
 // Applying a payload again changes nothing: replay is idempotent.
 #ifndef SLOTKV_ENGINE_EFFECTS_H_
@@ -22,10 +24,12 @@ namespace slotkv {
 void AppendPut(uint16_t slot, std::string_view key, const ValueHeader& header,
                std::string_view payload, std::string* out);
 void AppendDelete(uint16_t slot, std::string_view key, std::string* out);
+void AppendClear(uint16_t slot, std::string* out);
 
 struct Effect {
-  bool is_put = false;
-  std::string_view store_key;
+  enum Kind : uint8_t { kPut = 1, kDelete = 2, kClear = 3 };
+  Kind kind = kDelete;
+  std::string_view store_key;    // of a clear: the slot's two bytes alone
   std::string_view store_value;  // of a put
 };
 

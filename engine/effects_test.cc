@@ -38,7 +38,7 @@ TEST(EffectsTest, RandomEffectsComeBack) {
   };
   for (int round = 0; round < 500; ++round) {
     struct Expected {
-      bool is_put;
+      Effect::Kind kind;
       uint16_t slot;
       std::string key, payload;
       uint64_t expiry_ms;
@@ -46,12 +46,20 @@ TEST(EffectsTest, RandomEffectsComeBack) {
     std::vector<Expected> expected;
     std::string out;
     for (uint64_t i = random() % 10; i > 0; --i) {
-      Expected e = {random() % 2 == 0, static_cast<uint16_t>(random() % 16384), random_bytes(300),
-                    random_bytes(1000), random() % 2 == 0 ? 0 : random()};
-      if (e.is_put) {
-        AppendPut(e.slot, e.key, {ValueType::kString, e.expiry_ms}, e.payload, &out);
-      } else {
-        AppendDelete(e.slot, e.key, &out);
+      Expected e = {static_cast<Effect::Kind>(1 + random() % 3),
+                    static_cast<uint16_t>(random() % 16384), random_bytes(300), random_bytes(1000),
+                    random() % 2 == 0 ? 0 : random()};
+      switch (e.kind) {
+        case Effect::kPut:
+          AppendPut(e.slot, e.key, {ValueType::kString, e.expiry_ms}, e.payload, &out);
+          break;
+        case Effect::kDelete:
+          AppendDelete(e.slot, e.key, &out);
+          break;
+        case Effect::kClear:
+          e.key.clear();
+          AppendClear(e.slot, &out);
+          break;
       }
       expected.push_back(std::move(e));
     }
@@ -59,10 +67,10 @@ TEST(EffectsTest, RandomEffectsComeBack) {
     Effect effect;
     for (const Expected& e : expected) {
       ASSERT_TRUE(reader.Next(&effect));
-      EXPECT_EQ(effect.is_put, e.is_put);
+      EXPECT_EQ(effect.kind, e.kind);
       EXPECT_EQ(SlotOf(effect.store_key), e.slot);
       EXPECT_EQ(UserKeyOf(effect.store_key), e.key);
-      if (!e.is_put) {
+      if (e.kind != Effect::kPut) {
         EXPECT_TRUE(effect.store_value.empty());
         continue;
       }
@@ -80,7 +88,7 @@ bool ReadsWhole(std::string_view payload) {
   Effect effect;
   while (reader.Next(&effect)) {
     EXPECT_GE(effect.store_key.size(), kSlotBytes);
-    EXPECT_TRUE(!effect.is_put || effect.store_value.size() >= kValueHeaderBytes);
+    EXPECT_TRUE(effect.kind != Effect::kPut || effect.store_value.size() >= kValueHeaderBytes);
   }
   EXPECT_FALSE(reader.Next(&effect)) << "goes on after its end";
   return reader.ok();
@@ -100,7 +108,9 @@ TEST(EffectsTest, TruncationIsSeen) {
 TEST(EffectsTest, WhatIsNoEffectIsRefused) {
   using std::string_literals::operator""s;
   EXPECT_FALSE(ReadsWhole("\0"s));                               // no such operation
-  EXPECT_FALSE(ReadsWhole("\3\2\0\0"s));                         // nor this
+  EXPECT_FALSE(ReadsWhole("\4\2\0\0"s));                         // nor this
+  EXPECT_FALSE(ReadsWhole("\3\0"s));                             // half a slot
+  EXPECT_FALSE(ReadsWhole("\3\x40\0"s));                         // a slot that is not the user's
   EXPECT_FALSE(ReadsWhole("\2\1\0"s));                           // a key without a slot
   EXPECT_FALSE(ReadsWhole("\1\2\0\0\3abc"s));                    // a value without a header
   EXPECT_FALSE(ReadsWhole("\1\2\0\0\12\1\1\0\0\0\0\0\0\0\0"s));  // flags that are not zero

@@ -26,12 +26,14 @@ absl::Status ReplayBuffer::Add(std::string_view payload) {
   while (reader.Next(&effect)) {
     Entry entry;
     entry.prefix = Prefix(effect.store_key);
-    entry.is_put = effect.is_put;
+    entry.kind = effect.kind;
     entry.key_offset = start + static_cast<size_t>(effect.store_key.data() - payload.data());
     entry.key_size = static_cast<uint32_t>(effect.store_key.size());
     entry.value_size = effect.store_value.size();
     entry.value_offset =
-        effect.is_put ? start + static_cast<size_t>(effect.store_value.data() - payload.data()) : 0;
+        effect.kind == Effect::kPut
+            ? start + static_cast<size_t>(effect.store_value.data() - payload.data())
+            : 0;
     entries_.push_back(entry);
   }
   if (reader.ok()) return absl::OkStatus();
@@ -39,22 +41,34 @@ absl::Status ReplayBuffer::Add(std::string_view payload) {
 }
 
 absl::Status ReplayBuffer::DrainInto(Store::Batch* batch) {
-  std::sort(entries_.begin(), entries_.end(), [this](const Entry& a, const Entry& b) {
+  absl::Status status;
+  auto first = entries_.begin();
+  // What comes before a clear and what comes after must not change places.
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->kind != Effect::kClear) continue;
+    SortAndPut(first, it, batch, &status);
+    status.Update(batch->Clear(SlotOf(Key(*it))));
+    first = it + 1;
+  }
+  SortAndPut(first, entries_.end(), batch, &status);
+  entries_.clear();
+  payloads_.clear();
+  return status;
+}
+
+void ReplayBuffer::SortAndPut(std::vector<Entry>::iterator first, std::vector<Entry>::iterator last,
+                              Store::Batch* batch, absl::Status* status) {
+  std::sort(first, last, [this](const Entry& a, const Entry& b) {
     if (a.prefix != b.prefix) return a.prefix < b.prefix;
     const int order = Key(a).compare(Key(b));
     return order != 0 ? order < 0 : a.key_offset < b.key_offset;  // later effects last
   });
-  absl::Status status;
-  for (size_t i = 0; i < entries_.size() && status.ok(); ++i) {
-    const Entry& entry = entries_[i];
-    if (i + 1 < entries_.size() && Key(entries_[i + 1]) == Key(entry)) continue;
-    status = entry.is_put
-                 ? batch->Put(Key(entry), {payloads_.data() + entry.value_offset, entry.value_size})
-                 : batch->Delete(Key(entry));
+  for (auto it = first; it != last && status->ok(); ++it) {
+    if (it + 1 != last && Key(it[1]) == Key(*it)) continue;
+    *status = it->kind == Effect::kPut
+                  ? batch->Put(Key(*it), {payloads_.data() + it->value_offset, it->value_size})
+                  : batch->Delete(Key(*it));
   }
-  entries_.clear();
-  payloads_.clear();
-  return status;
 }
 
 }  // namespace slotkv

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/effects.h"
 #include "engine/store.h"
 
 namespace slotkv {
@@ -34,10 +35,13 @@ class ReplayBuffer {
     uint64_t prefix;  // of the key, for comparing without following the pointer
     size_t key_offset;
     uint32_t key_size;
-    bool is_put;
+    Effect::Kind kind;
     size_t value_offset;
     size_t value_size;
   };
+
+  void SortAndPut(std::vector<Entry>::iterator first, std::vector<Entry>::iterator last,
+                  Store::Batch* batch, absl::Status* status);
 
   std::string_view Key(const Entry& entry) const {
     return {payloads_.data() + entry.key_offset, entry.key_size};

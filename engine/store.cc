@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "absl/container/fixed_array.h"
 #include "absl/strings/str_cat.h"
 #include "engine/coding.h"
 #include "engine/effects.h"
@@ -191,13 +193,22 @@ absl::Status Store::Get(uint16_t slot, std::string_view key, uint64_t now_ms, Va
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(),
                                           ToSlice(store_key.view()), &value);
+  return Found(slot, status, value, now_ms, header, payload);
+}
+
+absl::Status Store::BadValue(uint16_t slot) const {
+  return absl::DataLossError(
+      absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
+}
+
+// What a lookup that ended with `status` and `value` has found.
+absl::Status Store::Found(uint16_t slot, const rocksdb::Status& status,
+                          const rocksdb::PinnableSlice& value, uint64_t now_ms, ValueHeader* header,
+                          std::string* payload) const {
   if (status.IsNotFound()) return absl::Status(absl::StatusCode::kNotFound, "");
   if (!status.ok()) return StoreStatus(status, directory_);
   const std::optional<ValueHeader> decoded = DecodeValueHeader(ToView(value));
-  if (!decoded.has_value()) {
-    return absl::DataLossError(
-        absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
-  }
+  if (!decoded.has_value()) return BadValue(slot);
   *header = *decoded;
   if (header->ExpiredAt(now_ms)) return absl::Status(absl::StatusCode::kNotFound, "");
   if (payload == nullptr) return absl::OkStatus();
@@ -206,12 +217,37 @@ absl::Status Store::Get(uint16_t slot, std::string_view key, uint64_t now_ms, Va
   return absl::OkStatus();
 }
 
+void Store::MultiGet(absl::Span<Lookup> lookups, uint64_t now_ms) const {
+  absl::FixedArray<rocksdb::Slice, 64> keys(lookups.size());
+  absl::FixedArray<rocksdb::PinnableSlice, 64> values(lookups.size());
+  absl::FixedArray<rocksdb::Status, 64> statuses(lookups.size());
+  for (size_t i = 0; i < lookups.size(); ++i) keys[i] = ToSlice(lookups[i].store_key);
+  db_->MultiGet(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), lookups.size(), keys.data(),
+                values.data(), statuses.data(), /*sorted_input=*/true);
+  for (size_t i = 0; i < lookups.size(); ++i) {
+    Lookup& lookup = lookups[i];
+    lookup.header = ValueHeader();
+    lookup.status = Found(SlotOf(lookup.store_key), statuses[i], values[i], now_ms, &lookup.header,
+                          lookup.payload);
+  }
+}
+
 absl::Status Store::Batch::Add(std::string_view payload) {
   EffectReader reader(payload);
   Effect effect;
   while (reader.Next(&effect)) {
-    const absl::Status status =
-        effect.is_put ? Put(effect.store_key, effect.store_value) : Delete(effect.store_key);
+    absl::Status status;
+    switch (effect.kind) {
+      case Effect::kPut:
+        status = Put(effect.store_key, effect.store_value);
+        break;
+      case Effect::kDelete:
+        status = Delete(effect.store_key);
+        break;
+      case Effect::kClear:
+        status = Clear(SlotOf(effect.store_key));
+        break;
+    }
     if (!status.ok()) return status;
   }
   if (reader.ok()) return absl::OkStatus();
@@ -225,6 +261,13 @@ absl::Status Store::Batch::Put(std::string_view store_key, std::string_view stor
 
 absl::Status Store::Batch::Delete(std::string_view store_key) {
   const rocksdb::Status status = batch_.Delete(ToSlice(store_key));
+  return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
+}
+
+absl::Status Store::Batch::Clear(uint16_t slot) {
+  const StoreKey begin(slot, "");
+  const StoreKey end(static_cast<uint16_t>(slot + 1), "");
+  const rocksdb::Status status = batch_.DeleteRange(ToSlice(begin.view()), ToSlice(end.view()));
   return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
 }
 
@@ -243,26 +286,55 @@ absl::Status Store::Apply(Batch* batch) {
   return absl::OkStatus();
 }
 
+Store::Reader::Reader(const Store* store, bool fill_cache)
+    : store_(store), it_([store, fill_cache] {
+        rocksdb::ReadOptions options;
+        options.prefix_same_as_start = true;
+        options.fill_cache = fill_cache;
+        return store->db_->NewIterator(options);
+      }()) {}
+
+void Store::Reader::Seek(uint16_t slot, std::string_view from) {
+  slot_ = slot;
+  it_->Seek(ToSlice(StoreKey(slot, from).view()));
+  Load();
+}
+
+void Store::Reader::Next() {
+  it_->Next();
+  Load();
+}
+
+void Store::Reader::Load() {
+  valid_ = status_.ok() && it_->Valid();
+  if (!valid_) {
+    if (status_.ok()) status_ = StoreStatus(it_->status(), store_->directory_);
+    return;
+  }
+  const std::string_view value = ToView(it_->value());
+  const std::optional<ValueHeader> header = DecodeValueHeader(value);
+  if (!header.has_value()) {
+    status_ = store_->BadValue(slot_);
+    valid_ = false;
+    return;
+  }
+  key_ = UserKeyOf(ToView(it_->key()));
+  header_ = *header;
+  payload_ = PayloadOf(value);
+}
+
+std::unique_ptr<Store::Reader> Store::NewReader() const {
+  return std::unique_ptr<Reader>(new Reader(this, /*fill_cache=*/false));
+}
+
 absl::Status Store::VisitSlot(
     uint16_t slot,
     absl::FunctionRef<bool(std::string_view, const ValueHeader&, std::string_view)> visit) const {
-  const StoreKey begin(slot, "");
-  const StoreKey end(static_cast<uint16_t>(slot + 1), "");
-  const rocksdb::Slice upper = ToSlice(end.view());
-  rocksdb::ReadOptions options;
-  options.iterate_upper_bound = &upper;
-  options.prefix_same_as_start = true;
-  options.fill_cache = false;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
-  for (it->Seek(ToSlice(begin.view())); it->Valid(); it->Next()) {
-    const std::optional<ValueHeader> header = DecodeValueHeader(ToView(it->value()));
-    if (!header.has_value()) {
-      return absl::DataLossError(
-          absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
-    }
-    if (!visit(UserKeyOf(ToView(it->key())), *header, PayloadOf(ToView(it->value())))) break;
+  Reader reader(this, /*fill_cache=*/false);
+  for (reader.Seek(slot, ""); reader.Valid(); reader.Next()) {
+    if (!visit(reader.key(), reader.header(), reader.payload())) break;
   }
-  return StoreStatus(it->status(), directory_);
+  return reader.status();
 }
 
 absl::StatusOr<LogIndex> Store::PersistedProgress() const {
@@ -324,6 +396,36 @@ size_t Store::memtable_bytes() const {
   uint64_t bytes = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeActiveMemTable, &bytes);
   return bytes;
+}
+
+uint64_t Store::table_bytes() const {
+  uint64_t bytes = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
+  return bytes;
+}
+
+uint64_t Store::estimated_keys() const {
+  uint64_t keys = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &keys);
+  return keys;
+}
+
+absl::Status Store::ApproximateSlotBytes(uint16_t first, absl::Span<uint64_t> bytes) const {
+  // One more than there are slots: each ends where the next begins.
+  std::string bounds;
+  for (size_t i = 0; i <= bytes.size(); ++i) AppendSlot(static_cast<uint16_t>(first + i), &bounds);
+  std::vector<rocksdb::Range> ranges;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char* const begin = bounds.data() + i * kSlotBytes;
+    ranges.emplace_back(rocksdb::Slice(begin, kSlotBytes),
+                        rocksdb::Slice(begin + kSlotBytes, kSlotBytes));
+  }
+  rocksdb::SizeApproximationOptions options;
+  options.include_files = true;
+  options.include_memtables = true;
+  return StoreStatus(db_->GetApproximateSizes(options, db_->DefaultColumnFamily(), ranges.data(),
+                                              static_cast<int>(ranges.size()), bytes.data()),
+                     directory_);
 }
 
 absl::Status Store::VerifyChecksums() const {

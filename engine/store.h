@@ -23,6 +23,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/disk.h"
 #include "engine/expiry_clock.h"
 #include "engine/hooked_file_system.h"
@@ -60,6 +61,17 @@ class Store {
   absl::Status Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
                    std::string* payload) const;
 
+  // One key of a MultiGet and what was found.
+  struct Lookup {
+    std::string_view store_key;  // as the store knows it
+    // As Get's.
+    absl::Status status;
+    ValueHeader header;
+    std::string* payload = nullptr;  // may be null
+  };
+  // Reads all of them as of one moment. `lookups` ascend by key.
+  void MultiGet(absl::Span<Lookup> lookups, uint64_t now_ms) const;
+
   // The effects of consecutive records, gathered and then applied at once.
   class Batch {
    public:
@@ -68,6 +80,8 @@ class Store {
     // One effect. Both are as the store knows them.
     absl::Status Put(std::string_view store_key, std::string_view store_value);
     absl::Status Delete(std::string_view store_key);
+    // Deletes every key of the slot.
+    absl::Status Clear(uint16_t slot);
     // By the thread that applies records: at most the last of them.
     void NoteProgress(LogIndex index);
     size_t bytes() const { return batch_.GetDataSize(); }
@@ -80,6 +94,37 @@ class Store {
 
   // Applies and empties the batch. Blocks while RocksDB stalls writes.
   absl::Status Apply(Batch* batch);
+
+  // Reads slots in bytewise order of their keys, expired ones included, all as of the moment at
+  // which it was made. Must not outlive the store.
+  class Reader {
+   public:
+    // Goes to the first key of `slot` that is not below `from`.
+    void Seek(uint16_t slot, std::string_view from);
+    void Next();
+    // False at the slot's end, and upon an error.
+    bool Valid() const { return valid_; }
+    // Of the key it stands at; the views hold until it moves.
+    std::string_view key() const { return key_; }
+    const ValueHeader& header() const { return header_; }
+    std::string_view payload() const { return payload_; }
+    const absl::Status& status() const { return status_; }
+
+   private:
+    friend class Store;
+    Reader(const Store* store, bool fill_cache);
+    void Load();
+
+    const Store* const store_;
+    const std::unique_ptr<rocksdb::Iterator> it_;
+    uint16_t slot_ = 0;
+    bool valid_ = false;
+    std::string_view key_;
+    ValueHeader header_;
+    std::string_view payload_;
+    absl::Status status_;
+  };
+  std::unique_ptr<Reader> NewReader() const;
 
   // Calls `visit(user key, header, payload)` for the keys of `slot` in bytewise order, expired
   // ones included, as of one moment, until it returns false.
@@ -104,6 +149,12 @@ class Store {
   void TryResume();
 
   size_t memtable_bytes() const;
+  // Of all table files.
+  uint64_t table_bytes() const;
+  // About how many keys there are, by RocksDB's own counts.
+  uint64_t estimated_keys() const;
+  // About how many bytes the keys of each slot from `first` on take in tables and memtables.
+  absl::Status ApproximateSlotBytes(uint16_t first, absl::Span<uint64_t> bytes) const;
   // Reads all table files and checks their checksums.
   absl::Status VerifyChecksums() const;
   // Calls `visit(store key, store value)` for every entry, metadata included; stops at the first
@@ -116,6 +167,10 @@ class Store {
   class ExpiryFilter;
 
   explicit Store(const StoreOptions& options);
+  absl::Status BadValue(uint16_t slot) const;
+  absl::Status Found(uint16_t slot, const rocksdb::Status& status,
+                     const rocksdb::PinnableSlice& value, uint64_t now_ms, ValueHeader* header,
+                     std::string* payload) const;
   rocksdb::Options RocksDbOptions(bool create);
 
   const std::string directory_;

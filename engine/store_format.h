@@ -25,6 +25,7 @@ inline constexpr size_t kValueHeaderBytes = 10;
 // Types 128 to 255 are the user's. Numbers are on disk: never reused.
 enum class ValueType : uint8_t {
   kString = 1,
+  kHash = 2,  // shard/hash_value.h
 };
 
 struct ValueHeader {

@@ -18,6 +18,9 @@ struct StoreResources {
         block_cache(rocksdb::NewLRUCache(memory_bytes)),
         memtables(std::make_shared<rocksdb::WriteBufferManager>(memtable_bytes, block_cache)) {}
 
+  // Blocks and memtables in memory.
+  size_t memory_bytes_used() const { return block_cache->GetUsage(); }
+
   const size_t memtable_bytes;
   const std::shared_ptr<rocksdb::Cache> block_cache;
   const std::shared_ptr<rocksdb::WriteBufferManager> memtables;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/check.h"
@@ -11,16 +12,24 @@
 #include "engine/text.h"
 
 namespace slotkv {
+namespace {
 
-// One caller in Write. Lives on its stack; the leader lets go of it when it sets `done`.
+// What the payloads of one group keep of their memory for the next.
+constexpr size_t kMaxIdlePayloads = 64;
+constexpr size_t kMaxIdlePayloadBytes = size_t{64} << 10;
+
+}  // namespace
+
+// One caller. Lives on its stack; the leader lets go of it when it sets `done`.
 struct Group::Writer {
-  Mutation* mutation = nullptr;
-  Guard guard;
-  absl::Status status;
-  bool has_effects = false;  // the leader's
-  bool grouped = false;      // guarded by the group's mutex, as are the two below
+  absl::Span<GroupWrite> writes;
+  bool grouped = false;  // guarded by the group's mutex, as are the two below
   bool done = false;
   absl::CondVar wake;
+
+  void SetStatus(const absl::Status& status) {
+    for (GroupWrite& write : writes) write.status = status;
+  }
 };
 
 // The store as the write group so far has changed it. Effects are indexed only once somebody
@@ -36,11 +45,12 @@ class Group::View final : public GroupView {
     while (indexed_ < records_->size()) Index((*records_)[indexed_++].payload);
     const Effect* const effect = FindEffect(slot, key);
     if (effect == nullptr) {
+      if (cleared_.contains(slot)) return absl::Status(absl::StatusCode::kNotFound, "");
       const absl::Status status = node_->store().Get(slot, key, now_ms_, header, payload);
       if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms_);
       return status;
     }
-    if (!effect->is_put) return absl::Status(absl::StatusCode::kNotFound, "");
+    if (effect->kind != Effect::kPut) return absl::Status(absl::StatusCode::kNotFound, "");
     *header = *DecodeValueHeader(effect->store_value);
     if (header->ExpiredAt(now_ms_)) return absl::Status(absl::StatusCode::kNotFound, "");
     const std::string_view stored = PayloadOf(effect->store_value);
@@ -61,7 +71,16 @@ class Group::View final : public GroupView {
   void Index(std::string_view effects) {
     EffectReader reader(effects);
     Effect effect;
-    while (reader.Next(&effect)) latest_[ToAbsl(effect.store_key)] = effect;
+    while (reader.Next(&effect)) {
+      if (effect.kind == Effect::kClear) {
+        const uint16_t slot = SlotOf(effect.store_key);
+        absl::erase_if(latest_,
+                       [slot](const auto& entry) { return SlotOf(ToStd(entry.first)) == slot; });
+        cleared_.insert(slot);
+      } else {
+        latest_[ToAbsl(effect.store_key)] = effect;
+      }
+    }
   }
 
   const Node* const node_;
@@ -69,17 +88,16 @@ class Group::View final : public GroupView {
   const uint64_t now_ms_;
   const std::vector<Record>* const records_;
   size_t indexed_ = 0;  // records whose effects are in latest_
+  // Of each key the last put or delete that no clear of its slot follows.
   absl::flat_hash_map<absl::string_view, Effect> latest_;
+  absl::flat_hash_set<uint16_t> cleared_;  // slots: the store has nothing to say of them
 };
 
 Group::Group(std::unique_ptr<Node> node, ExpiryClock* clock, const GroupOptions& options)
-    : node_(std::move(node)),
-      clock_(clock),
-      options_(options),
-      payloads_(kMaxWriters),
-      last_(node_->log().last()) {
-  group_.reserve(kMaxWriters);
-  records_.reserve(kMaxWriters);
+    : node_(std::move(node)), clock_(clock), options_(options), last_(node_->log().last()) {
+  group_.reserve(kMaxWrites);
+  writes_.reserve(kMaxWrites);
+  records_.reserve(kMaxWrites);
 }
 
 Group::~Group() {
@@ -104,9 +122,15 @@ absl::Status Group::StartEpoch(ShardEpoch epoch) {
 }
 
 absl::Status Group::Write(Mutation* mutation, Guard guard) {
+  GroupWrite write = {mutation, guard, absl::OkStatus(), 0};
+  WriteMany(absl::MakeSpan(&write, 1));
+  return std::move(write.status);
+}
+
+void Group::WriteMany(absl::Span<GroupWrite> writes) {
+  SLOTKV_CHECK(!writes.empty() && writes.size() <= kMaxWrites);
   Writer writer;
-  writer.mutation = mutation;
-  writer.guard = guard;
+  writer.writes = writes;
   {
     absl::MutexLock lock(&mu_);
     queue_.push_back(&writer);
@@ -122,7 +146,7 @@ absl::Status Group::Write(Mutation* mutation, Guard guard) {
           return LeaveQueue(&writer);
         }
       }
-      if (writer.done) return std::move(writer.status);
+      if (writer.done) return;
     }
     leading_ = true;
     health_ = failure_;
@@ -137,27 +161,27 @@ absl::Status Group::Write(Mutation* mutation, Guard guard) {
   group_.clear();
   leading_ = false;
   if (!queue_.empty()) queue_.front()->wake.Signal();
-  return std::move(writer.status);
 }
 
 // A writer that gives up before any leader has taken it.
-absl::Status Group::LeaveQueue(Writer* writer) {
+void Group::LeaveQueue(Writer* writer) {
   for (auto it = queue_.begin(); it != queue_.end(); ++it) {
     if (*it != writer) continue;
     queue_.erase(it);
     break;
   }
   if (!leading_ && !queue_.empty()) queue_.front()->wake.Signal();
-  return absl::UnavailableError(absl::StrCat(
-      node_->directory(), ": other writes did not finish within the operation timeout"));
+  writer->SetStatus(absl::UnavailableError(absl::StrCat(
+      node_->directory(), ": other writes did not finish within the operation timeout")));
 }
 
 void Group::CollectGroup() {
-  size_t bytes = 0;
-  while (!queue_.empty() && group_.size() < kMaxWriters) {
+  size_t bytes = 0, writes = 0;
+  while (!queue_.empty()) {
     Writer* const next = queue_.front();
-    bytes += next->mutation->EstimatedBytes();
-    if (!group_.empty() && bytes > kMaxGroupBytes) break;
+    writes += next->writes.size();
+    for (const GroupWrite& write : next->writes) bytes += write.mutation->EstimatedBytes();
+    if (!group_.empty() && (bytes > kMaxGroupBytes || writes > kMaxWrites)) break;
     next->grouped = true;
     group_.push_back(next);
     queue_.pop_front();
@@ -167,7 +191,7 @@ void Group::CollectGroup() {
 // Leaves each writer's outcome in its status.
 void Group::RunGroup() {
   if (absl::Status status = CheckHealth(); !status.ok()) {
-    for (Writer* const writer : group_) writer->status = status;
+    for (Writer* const writer : group_) writer->SetStatus(status);
     return;
   }
   // Announced before the group takes its own time, which is therefore not earlier.
@@ -182,15 +206,24 @@ void Group::RunGroup() {
     if (!status.ok()) FailFrom(status);
   }
   group_time_ms_.store(std::numeric_limits<uint64_t>::max(), std::memory_order_seq_cst);
+  TrimPayloads();
 }
 
-// The first writer with effects and all behind it: what they were told may rest on effects that
+// Much was written at once now and then: its memory is not kept for good.
+void Group::TrimPayloads() {
+  if (payloads_.size() > kMaxIdlePayloads) payloads_.resize(kMaxIdlePayloads);
+  for (std::string& payload : payloads_) {
+    if (payload.capacity() > kMaxIdlePayloadBytes) payload = std::string();
+  }
+}
+
+// The first write with effects and all behind it: what they were told may rest on effects that
 // did not happen.
 void Group::FailFrom(const absl::Status& status) {
   bool found = false;
-  for (Writer* const writer : group_) {
-    found = found || writer->has_effects;
-    if (found && !absl::IsAborted(writer->status)) writer->status = status;
+  for (GroupWrite* const write : writes_) {
+    found = found || write->effect_bytes != 0;
+    if (found && !absl::IsAborted(write->status)) write->status = status;
   }
 }
 
@@ -226,37 +259,21 @@ absl::Status Group::AwaitSyncedEnough() {
   return status.ok() ? status : Fail(status);
 }
 
-// Fills records_, and payloads_ behind them; returns their size in the log.
+// Fills writes_, records_ and payloads_ behind them; returns the records' size in the log.
 size_t Group::EvaluateGroup() {
   records_.clear();
+  writes_.clear();
+  size_t count = 0;
+  for (const Writer* const writer : group_) count += writer->writes.size();
+  // Before any record looks into them: they must not move.
+  if (payloads_.size() < count) payloads_.resize(count);
   View view(node_.get(), clock_, &records_);
-  const LogIndex commit = last_.index;
-  LogPosition position = last_;
   size_t bytes = 0;
   for (size_t i = 0; i < group_.size(); ++i) {
-    Writer* const writer = group_[i];
-    if (!writer->guard.Holds()) {
-      writer->status = absl::Status(absl::StatusCode::kAborted, "");
-      continue;
+    for (GroupWrite& write : group_[i]->writes) {
+      bytes += Evaluate(&write, &view, &payloads_[writes_.size()]);
+      writes_.push_back(&write);
     }
-    std::string* const payload = &payloads_[i];
-    payload->clear();
-    writer->status = writer->mutation->Evaluate(&view, payload);
-    if (!writer->status.ok() || payload->empty()) continue;
-    if (payload->size() > kMaxPayloadBytes) {
-      writer->status = absl::ResourceExhaustedError(
-          absl::StrCat("a write of ", payload->size(), " bytes exceeds ", kMaxPayloadBytes));
-      continue;
-    }
-    position.index = position.index.Next();
-    Record record;
-    record.position = position;
-    record.commit = commit;
-    record.clock_ms = view.now_ms();
-    record.payload = *payload;
-    records_.push_back(record);
-    writer->has_effects = true;
-    bytes += EncodedRecordSize(payload->size());
     // The estimate knew only what the caller brought, not what the key held.
     if (bytes >= kMaxGroupBytes && i + 1 < group_.size()) {
       ReturnToQueue(i + 1);
@@ -264,6 +281,31 @@ size_t Group::EvaluateGroup() {
     }
   }
   return bytes;
+}
+
+// The record's size in the log; 0: there is none.
+size_t Group::Evaluate(GroupWrite* write, View* view, std::string* payload) {
+  if (!write->guard.Holds()) {
+    write->status = absl::Status(absl::StatusCode::kAborted, "");
+    return 0;
+  }
+  payload->clear();
+  write->status = write->mutation->Evaluate(view, payload);
+  if (!write->status.ok() || payload->empty()) return 0;
+  if (payload->size() > kMaxPayloadBytes) {
+    write->status = absl::ResourceExhaustedError(
+        absl::StrCat("a write of ", payload->size(), " bytes exceeds ", kMaxPayloadBytes));
+    return 0;
+  }
+  const LogPosition before = records_.empty() ? last_ : records_.back().position;
+  Record record;
+  record.position = {before.epoch, before.index.Next()};
+  record.commit = last_.index;
+  record.clock_ms = view->now_ms();
+  record.payload = *payload;
+  records_.push_back(record);
+  write->effect_bytes = payload->size();
+  return EncodedRecordSize(payload->size());
 }
 
 // The writers from `first` on have not been evaluated: they lead the next group.
@@ -292,10 +334,6 @@ absl::Status Group::LogAndApply(size_t bytes, bool* logged) {
     // A disk that is full fails no node: the records are applied when there is room again.
     return absl::IsResourceExhausted(node_->WriteError()) ? status : Fail(status);
   }
-  // One huge value should not hold its memory for good.
-  for (size_t i = 0; i < group_.size(); ++i) {
-    if (payloads_[i].capacity() > kMaxGroupBytes) payloads_[i] = std::string();
-  }
   return absl::OkStatus();
 }
 
@@ -306,6 +344,14 @@ absl::Status Group::Fail(const absl::Status& status) {
         absl::StrCat("the shard takes no writes since this error: ", status.message()));
   }
   return status;
+}
+
+absl::Status Group::WriteError() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+  }
+  return node_->WriteError();
 }
 
 absl::Status Group::Sync() {

@@ -1,9 +1,10 @@
 // The replication group of one shard: the only way by which anything enters its copies.
 //
-// Callers queue; the first in the queue leads a write group, the rest of it wait. The leader, in
-// this order: checks the copies' health, drops writers whose guard no longer holds, evaluates the
-// others in queue order (each seeing the effects of those before), reserves room, appends one
-// record for each, syncs if the policy says so, applies, and wakes everybody.
+// Callers queue, each with one write or several; the first in the queue leads a write group, the
+// rest of it wait. The leader, in this order: checks the copies' health, drops writes whose guard
+// no longer holds, evaluates the others in queue order (each seeing the effects of those before),
+// reserves room, appends one record for each, syncs if the policy says so, applies, and wakes
+// everybody.
 //
 // Invariants:
 //   1. One write group at a time is between evaluation and application; records are logged and
@@ -13,8 +14,8 @@
 //      else, and nothing is tried again.
 //   4. After a failure behind that point the group takes no more writes: log and store would
 //      part. Reads go on.
-//   5. A write group holds at most kMaxWriters writers and about kMaxGroupBytes of effects, or one
-//      writer with more.
+//   5. A write group holds at most kMaxWrites writes and about kMaxGroupBytes of effects, or one
+//      caller's with more.
 //   6. While a write group is under way, readers judge expiry by a time not later than the
 //      group's: what a write found alive, no reader has found expired before the write is applied.
 //
@@ -38,6 +39,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "engine/expiry_clock.h"
 #include "engine/node.h"
 #include "engine/record.h"
@@ -56,7 +58,7 @@ struct GroupOptions {
 
 class Group {
  public:
-  static constexpr size_t kMaxWriters = 64;
+  static constexpr size_t kMaxWrites = 256;
   static constexpr size_t kMaxGroupBytes = size_t{1} << 20;
 
   // `node` has recovered. `clock` must outlive the group.
@@ -71,6 +73,9 @@ class Group {
   // Ok: logged and applied. Aborted: the guard did not hold, nothing was done. Otherwise the
   // mutation's own error or one of Cluster's codes.
   absl::Status Write(Mutation* mutation, Guard guard);
+  // The same for several writes, in their order; each is on its own, and its outcome is left in its
+  // status. Bring at most kMaxWrites, and about kMaxGroupBytes, at a time.
+  void WriteMany(absl::Span<GroupWrite> writes);
 
   // The time by which a reader is to judge expiry (invariant 6).
   uint64_t ReadTimeMs() const {
@@ -88,6 +93,9 @@ class Group {
   // Makes all that was acknowledged durable. For the once-a-second rhythm and for closing.
   absl::Status Sync();
 
+  // Why a write would fail now; ok: it would not.
+  absl::Status WriteError() ABSL_LOCKS_EXCLUDED(mu_);
+
   Node* node() const { return node_.get(); }
 
  private:
@@ -98,21 +106,23 @@ class Group {
   void CollectGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunGroup();
   void FailFrom(const absl::Status& status);
+  void TrimPayloads();
   absl::Status CheckHealth();
   absl::Status AwaitStoreWilling();
   absl::Status AwaitSyncedEnough();
   size_t EvaluateGroup();
+  size_t Evaluate(GroupWrite* write, View* view, std::string* payload);
   void ReturnToQueue(size_t first) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status LogAndApply(size_t bytes, bool* logged);
   absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status LeaveQueue(Writer* writer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LeaveQueue(Writer* writer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::unique_ptr<Node> node_;
   ExpiryClock* const clock_;
   const GroupOptions options_;
 
   absl::Mutex mu_;
-  // In order of arrival; the front one leads, or will.
+  // In order of arrival; the front one leads, or will. No longer than there are calling threads.
   std::deque<Writer*> queue_ ABSL_GUARDED_BY(mu_);
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   // A write group is under way; otherwise the queue's front may start one.
@@ -124,7 +134,8 @@ class Group {
   // The leader's own, reused from group to group. Guarded by leading_.
   absl::Status health_;  // failure_ when the group was collected
   Writers group_;
-  std::vector<std::string> payloads_;  // kMaxWriters
+  std::vector<GroupWrite*> writes_;    // of group_, one after the other
+  std::vector<std::string> payloads_;  // of writes_; those behind keep some memory
   std::vector<Record> records_;
   LogPosition last_;
 };

@@ -37,6 +37,8 @@ class Mutation {
 
   // About how many bytes the effects will be, for the bound on a write group.
   virtual size_t EstimatedBytes() const = 0;
+  // How many keys it is about, for statistics.
+  virtual size_t KeyCount() const { return 1; }
 };
 
 // A word that must still hold what it held when the caller chose this group; somebody who wants
@@ -46,6 +48,14 @@ struct Guard {
   uint64_t expected = 0;
 
   bool Holds() const { return word->load(std::memory_order_acquire) == expected; }
+};
+
+// One of the writes that a caller brings to a group.
+struct GroupWrite {
+  Mutation* mutation = nullptr;
+  Guard guard;
+  absl::Status status;      // the outcome: see Group::Write
+  size_t effect_bytes = 0;  // of what was logged; 0: there was nothing to log
 };
 
 }  // namespace slotkv

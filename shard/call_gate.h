@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/thread_stripe.h"
 
 namespace slotkv {
 
@@ -54,11 +55,7 @@ class CallGate {
     std::atomic<int64_t> calls{0};
   };
 
-  std::atomic<int64_t>* Stripe() {
-    static std::atomic<size_t> next_thread{0};
-    thread_local const size_t stripe = next_thread.fetch_add(1, std::memory_order_relaxed);
-    return &counters_[stripe % kStripes].calls;
-  }
+  std::atomic<int64_t>* Stripe() { return &counters_[ThreadStripe() % kStripes].calls; }
 
   std::atomic<bool> closed_{false};
   std::array<Counter, kStripes> counters_;

@@ -5,6 +5,29 @@
 #include "absl/strings/str_cat.h"
 
 namespace slotkv {
+namespace {
+
+void AddNode(const Node& node, NodeStats* stats) {
+  stats->last = node.log().last().index;
+  stats->synced = node.log().synced();
+  stats->applied = node.applied();
+  stats->replayed = node.replayed();
+  stats->log_bytes = node.log().sealed_bytes();
+  stats->log_segments = node.log().segment_count();
+  stats->table_bytes = node.store().table_bytes();
+  stats->memtable_bytes = node.store().memtable_bytes();
+}
+
+// What cannot be told is left out.
+void AddSlotBytes(const Store& store, const ShardInfo& shard, std::vector<SlotStats>* slots) {
+  for (const SlotRange& range : shard.slots) {
+    std::vector<uint64_t> bytes(static_cast<size_t>(range.last - range.first) + 1);
+    if (!store.ApproximateSlotBytes(range.first, absl::MakeSpan(bytes)).ok()) continue;
+    for (size_t i = 0; i < bytes.size(); ++i) (*slots)[range.first + i].bytes = bytes[i];
+  }
+}
+
+}  // namespace
 
 ClusterImpl::~ClusterImpl() { Close().IgnoreError(); }
 
@@ -25,56 +48,6 @@ absl::Status ClusterImpl::Close() {
   return status;
 }
 
-absl::StatusOr<Group*> ClusterImpl::GroupOf(Slot slot, SlotWord word) const {
-  const OpenShard& shard = shards_[word.shard().value()];
-  if (shard.group != nullptr) return shard.group.get();
-  return absl::UnavailableError(absl::StrCat("slot ", slot, ": ", shard.id.ToString(),
-                                             " is not served: ", shard.status.message()));
-}
-
-absl::Status ClusterImpl::Write(Slot slot, Mutation* mutation) {
-  while (true) {
-    const SlotWord word = slots_.Load(slot);
-    absl::StatusOr<Group*> group = GroupOf(slot, word);
-    if (!group.ok()) return group.status();
-    absl::Status status = (*group)->Write(mutation, Guard{slots_.word(slot), word.bits()});
-    // Aborted: the slot's word changed on the way; it says now where to go.
-    if (!absl::IsAborted(status)) return status;
-  }
-}
-
-absl::Status ClusterImpl::Read(Slot slot, std::string_view key, ValueHeader* header,
-                               std::string* payload) {
-  while (true) {
-    const SlotWord word = slots_.Load(slot);
-    absl::StatusOr<Group*> group = GroupOf(slot, word);
-    if (!group.ok()) return group.status();
-    // Before the store is read: what expires while it is being read was still there at first.
-    const uint64_t now_ms = (*group)->ReadTimeMs();
-    absl::Status status = (*group)->Get(slot, key, now_ms, header, payload);
-    if (slots_.Load(slot) != word) continue;
-    if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms);
-    return status;
-  }
-}
-
-absl::Status ClusterImpl::VisitLiveKeys(Slot slot,
-                                        absl::FunctionRef<bool(std::string_view)> visit) {
-  const SlotWord word = slots_.Load(slot);
-  absl::StatusOr<Group*> group = GroupOf(slot, word);
-  if (!group.ok()) return group.status();
-  const uint64_t now_ms = (*group)->ReadTimeMs();
-  bool expired = false;
-  const absl::Status status = (*group)->node()->store().VisitSlot(
-      slot, [&](std::string_view key, const ValueHeader& header, std::string_view) {
-        if (!header.ExpiredAt(now_ms)) return visit(key);
-        expired = true;
-        return true;
-      });
-  if (expired) clock_->NoteObserved(now_ms);
-  return status;
-}
-
 Topology ClusterImpl::GetTopology() const {
   const std::shared_ptr<const ClusterState> state = keeper_->Current();
   return state->ToTopology([&](NodeId node) {
@@ -87,6 +60,42 @@ Topology ClusterImpl::GetTopology() const {
   });
 }
 
+ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
+  ClusterStats stats;
+  const Topology topology = GetTopology();
+  stats.epoch = topology.epoch();
+  stats.slots.resize(kSlotCount);
+  for (const ShardInfo& info : topology.shards()) {
+    ShardStats& shard = stats.shards.emplace_back();
+    shard.id = info.id;
+    shard.slots = info.SlotCount();
+    router_.AddTo(&shard);
+    for (const NodeInfo& node : info.nodes) shard.nodes.emplace_back().info = node;
+    for (const SlotRange& range : info.slots) {
+      for (int slot = range.first; slot <= range.last; ++slot) {
+        stats.slots[slot].shard = info.id;
+        router_.AddTo(static_cast<Slot>(slot), &stats.slots[slot]);
+      }
+    }
+    const OpenShard& open = shards_[info.id.value()];
+    if (open.group == nullptr) {
+      shard.write_status = open.status;
+      continue;
+    }
+    shard.write_status = open.group->WriteError();
+    const Node& node = *open.group->node();
+    shard.estimated_keys = node.store().estimated_keys();
+    AddNode(node, &shard.nodes.front());
+    if (options.slot_bytes) AddSlotBytes(node.store(), info, &stats.slots);
+  }
+  stats.loads = loads_.loads();
+  stats.load_waits = loads_.waits();
+  stats.loads_not_stored = loads_.not_stored();
+  stats.memory_bytes = options_.memory_bytes;
+  stats.memory_bytes_used = resources_->memory_bytes_used();
+  return stats;
+}
+
 absl::Status ClusterImpl::Verify() {
   const std::shared_ptr<const ClusterState> state = keeper_->Current();
   if (absl::Status status = Validate(*state); !status.ok()) {
@@ -95,7 +104,7 @@ absl::Status ClusterImpl::Verify() {
   for (const ShardState& shard : state->shards) {
     for (const SlotRange& range : shard.slots) {
       for (int slot = range.first; slot <= range.last; ++slot) {
-        if (slots_.Load(static_cast<Slot>(slot)).shard() == shard.id) continue;
+        if (router_.slots().Load(static_cast<Slot>(slot)).shard() == shard.id) continue;
         return absl::DataLossError(absl::StrCat("slot ", slot, " is ", shard.id.ToString(),
                                                 "'s by the topology, not by the slot table"));
       }
@@ -110,7 +119,7 @@ absl::Status ClusterImpl::Verify() {
         return absl::DataLossError(
             absl::StrCat("a key of slot ", SlotForKey(key), " is kept in slot ", slot));
       }
-      if (slots_.Load(slot).shard() == shard.id) return absl::OkStatus();
+      if (router_.slots().Load(slot).shard() == shard.id) return absl::OkStatus();
       return absl::DataLossError(absl::StrCat("holds a key of slot ", slot, ", which ",
                                               shard.id.ToString(), " does not own"));
     };

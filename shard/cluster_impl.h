@@ -1,5 +1,5 @@
-// A cluster that is open: its zones, shards and slot table, and the way of every call through
-// them. Cluster (cluster.h) is the public face of it.
+// A cluster that is open: its zones, shards and their groups, and the router that every data call
+// goes through. Cluster and Shard (cluster.h) are the public faces of it.
 //
 // Opening, in stages (cluster_open.cc):
 //   lock → zones → topology → logs → expiry clock → stores and replay → new shard epochs, durable
@@ -27,11 +27,13 @@
 #include "replication/group.h"
 #include "shard/call_gate.h"
 #include "shard/cluster_files.h"
+#include "shard/load_table.h"
 #include "shard/maintenance.h"
-#include "shard/slot_table.h"
+#include "shard/router.h"
 #include "shard/topology_keeper.h"
 #include "shard/zone_directory.h"
 #include "slotkv/options.h"
+#include "slotkv/stats.h"
 #include "slotkv/topology.h"
 
 namespace slotkv {
@@ -53,15 +55,12 @@ class ClusterImpl {
   ExpiryClock& clock() { return *clock_; }
   CallGate* gate() { return &gate_; }
 
-  // Takes `mutation`, of a key in `slot`, to the shard that owns the slot.
-  absl::Status Write(Slot slot, Mutation* mutation);
-  // The live value of `key`, whose slot is `slot`; `payload` may be null. NotFound without text if
-  // it is missing.
-  absl::Status Read(Slot slot, std::string_view key, ValueHeader* header, std::string* payload);
-  // Calls `visit(key)` for the live keys of a slot, as of one moment, until it returns false.
-  absl::Status VisitLiveKeys(Slot slot, absl::FunctionRef<bool(std::string_view)> visit);
+  Router& router() { return router_; }
+  LoadTable* loads() { return &loads_; }
 
   Topology GetTopology() const;
+  // Without SlotStats::keys.
+  ClusterStats GetStats(const StatsOptions& options);
   absl::Status Verify();
   // Flushes all stores and waits for it.
   absl::Status Flush();
@@ -100,7 +99,6 @@ class ClusterImpl {
   absl::Status OpenShards();
   absl::Status StartEpochs();
   void PublishSlots();
-  absl::StatusOr<Group*> GroupOf(Slot slot, SlotWord word) const;
 
   const Options options_;
   const std::string path_;
@@ -115,7 +113,8 @@ class ClusterImpl {
   std::unique_ptr<TopologyKeeper> keeper_;
   // By shard number; numbers without a shard are empty. Not changed while open.
   std::vector<OpenShard> shards_;
-  SlotTable slots_;
+  Router router_;
+  LoadTable loads_;
   std::unique_ptr<Maintenance> maintenance_;
 };
 

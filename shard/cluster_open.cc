@@ -320,9 +320,14 @@ absl::Status ClusterImpl::StartEpochs() {
 }
 
 void ClusterImpl::PublishSlots() {
+  router_.set_clock(clock_.get());
+  for (const ShardState& shard : keeper_->Current()->shards) {
+    const OpenShard& open = shards_[shard.id.value()];
+    router_.AddShard(shard.id, open.group.get(), open.status);
+  }
   for (const ShardState& shard : keeper_->Current()->shards) {
     for (const SlotRange& range : shard.slots) {
-      slots_.Publish(range, SlotState::kServing, shard.id);
+      router_.slots().Publish(range, SlotState::kServing, shard.id);
     }
   }
 }

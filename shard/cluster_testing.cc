@@ -15,6 +15,6 @@ absl::StatusOr<std::unique_ptr<Cluster>> OpenClusterWithHook(const Options& opti
   return std::unique_ptr<Cluster>(new Cluster(*std::move(impl)));
 }
 
-absl::Status FlushStores(Cluster* cluster) { return cluster->impl_->Flush(); }
+absl::Status FlushStores(Cluster* cluster) { return cluster->impl()->Flush(); }
 
 }  // namespace slotkv

@@ -1,12 +1,14 @@
 #include "shard/mutations.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/effects.h"
 #include "engine/text.h"
-#include "slotkv/cluster.h"
+#include "shard/checks.h"
+#include "slotkv/limits.h"
 
 namespace slotkv {
 namespace {
@@ -24,12 +26,14 @@ uint64_t ExpiryAfter(uint64_t now_ms, absl::Duration ttl) {
   return now_ms + static_cast<uint64_t>(std::max<int64_t>(1, absl::ToInt64Milliseconds(ttl)));
 }
 
-absl::Status KeyMutation::Read(GroupView* view, ValueHeader* header, std::string* payload) const {
+absl::Status WrongType() {
+  return absl::FailedPreconditionError("the key holds a value of another type");
+}
+
+absl::Status KeyMutation::Read(GroupView* view, ValueType type, ValueHeader* header,
+                               std::string* payload) const {
   absl::Status status = view->Get(slot_, key_, header, payload);
-  if (status.ok() && header->type != ValueType::kString) {
-    return absl::FailedPreconditionError("the key holds a value of another type");
-  }
-  return status;
+  return status.ok() && header->type != type ? WrongType() : status;
 }
 
 void KeyMutation::Put(const ValueHeader& header, std::string_view payload,
@@ -39,18 +43,15 @@ void KeyMutation::Put(const ValueHeader& header, std::string_view payload,
 
 void KeyMutation::Delete(std::string* effects) const { AppendDelete(slot_, key_, effects); }
 
-absl::Status SetMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status SetMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   if (options_.condition != SetCondition::kAlways || options_.keep_ttl) {
     ValueHeader old_header;
     std::string old_payload;
     const absl::Status status = view->Get(slot_, key_, &old_header, &old_payload);
     if (!status.ok() && !absl::IsNotFound(status)) return status;
-    if (status.ok() && options_.condition == SetCondition::kIfAbsent) {
-      return absl::FailedPreconditionError("the key exists");
-    }
-    if (!status.ok() && options_.condition == SetCondition::kIfPresent) {
-      return absl::FailedPreconditionError("the key does not exist");
+    if (absl::Status checked = CheckCondition(options_.condition, status.ok()); !checked.ok()) {
+      return checked;
     }
     if (status.ok() && options_.keep_ttl) header.expiry_ms = old_header.expiry_ms;
   }
@@ -59,7 +60,7 @@ absl::Status SetMutation::Evaluate(GroupView* view, std::string* effects) {
   return absl::OkStatus();
 }
 
-absl::Status DeleteMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status DeleteMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   std::string payload;
   const absl::Status status = view->Get(slot_, key_, &header, &payload);
@@ -70,11 +71,11 @@ absl::Status DeleteMutation::Evaluate(GroupView* view, std::string* effects) {
   return absl::OkStatus();
 }
 
-absl::Status IncrementMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status IncrementMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   std::string payload;
   int64_t value = 0;
-  const absl::Status status = Read(view, &header, &payload);
+  const absl::Status status = Read(view, ValueType::kString, &header, &payload);
   if (status.ok()) {
     if (!ParseInteger(payload, &value)) {
       return absl::FailedPreconditionError("the value is not an integer");
@@ -92,10 +93,10 @@ absl::Status IncrementMutation::Evaluate(GroupView* view, std::string* effects) 
   return absl::OkStatus();
 }
 
-absl::Status AppendMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status AppendMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   std::string payload;
-  const absl::Status status = Read(view, &header, &payload);
+  const absl::Status status = Read(view, ValueType::kString, &header, &payload);
   if (absl::IsNotFound(status)) {
     header = ValueHeader{ValueType::kString, ExpiryAfter(view->now_ms(), default_ttl_)};
     payload.clear();
@@ -112,10 +113,29 @@ absl::Status AppendMutation::Evaluate(GroupView* view, std::string* effects) {
   return absl::OkStatus();
 }
 
-absl::Status CompareAndSetMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status SetRangeMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   std::string payload;
-  const absl::Status status = Read(view, &header, &payload);
+  const absl::Status status = Read(view, ValueType::kString, &header, &payload);
+  if (absl::IsNotFound(status)) {
+    header = ValueHeader{ValueType::kString, ExpiryAfter(view->now_ms(), default_ttl_)};
+    payload.clear();
+  } else if (!status.ok()) {
+    return status;
+  }
+  length_ = payload.size();
+  if (bytes_.empty()) return absl::OkStatus();
+  length_ = std::max<uint64_t>(length_, offset_ + bytes_.size());
+  payload.resize(length_);
+  payload.replace(offset_, bytes_.size(), bytes_);
+  Put(header, payload, effects);
+  return absl::OkStatus();
+}
+
+absl::Status CompareAndSetMutation::Decide(GroupView* view, std::string* effects) {
+  ValueHeader header;
+  std::string payload;
+  const absl::Status status = Read(view, ValueType::kString, &header, &payload);
   if (absl::IsNotFound(status)) return absl::FailedPreconditionError("the key does not exist");
   if (!status.ok()) return status;
   if (payload != expected_) return absl::FailedPreconditionError("the value is another");
@@ -123,10 +143,11 @@ absl::Status CompareAndSetMutation::Evaluate(GroupView* view, std::string* effec
   return absl::OkStatus();
 }
 
-absl::Status TouchMutation::Evaluate(GroupView* view, std::string* effects) {
+absl::Status TouchMutation::Decide(GroupView* view, std::string* effects) {
   ValueHeader header;
   const absl::Status status = view->Get(slot_, key_, &header, &value_);
   if (!status.ok()) return status;
+  if (must_be_string_ && header.type != ValueType::kString) return WrongType();
   had_expiry_ = header.expiry_ms != 0;
   if (ttl_ <= absl::ZeroDuration()) {
     Delete(effects);
@@ -136,6 +157,20 @@ absl::Status TouchMutation::Evaluate(GroupView* view, std::string* effects) {
   if (expiry_ms == header.expiry_ms) return absl::OkStatus();
   header.expiry_ms = expiry_ms;
   Put(header, value_, effects);
+  return absl::OkStatus();
+}
+
+absl::Status LoadMutation::Decide(GroupView* view, std::string* effects) {
+  ValueHeader header;
+  std::string present;
+  const absl::Status status = Read(view, ValueType::kString, &header, &present);
+  if (status.ok()) {
+    *value_ = std::move(present);
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(status)) return status;
+  if (lead_->overtaken()) return absl::OkStatus();
+  Put({ValueType::kString, ExpiryAfter(view->now_ms(), ttl_)}, *value_, effects);
   return absl::OkStatus();
 }
 

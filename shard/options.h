@@ -89,6 +89,35 @@ struct SetOptions {
   SetCondition condition = SetCondition::kAlways;
 };
 
+// How HashSet writes.
+struct HashSetOptions {
+  // The whole hash lives this long from now; positive. Infinite: a hash that is there keeps its
+  // expiry, a new one gets Options::default_ttl.
+  absl::Duration ttl = absl::InfiniteDuration();
+};
+
+// How GetOrLoad loads.
+struct LoadOptions {
+  // A value that was loaded lives this long; positive. Infinite: Options::default_ttl applies.
+  absl::Duration ttl = absl::InfiniteDuration();
+  // How long a call waits while another loads the same key; not negative.
+  absl::Duration wait_timeout = absl::Seconds(10);
+};
+
+// What Scan returns.
+struct ScanOptions {
+  // Empty: from the beginning. Otherwise ScanPage::cursor of the page before; the other options are
+  // to be the same.
+  std::string cursor;
+  // Keys on a page, 1 to kMaxScanLimit. A page has fewer if it is the last, or if its keys and
+  // values come to more than 8 MiB.
+  size_t limit = 1000;
+  // Only keys that begin with this. With a whole hash tag in it only that slot is looked at.
+  std::string prefix;
+  // The values of strings, too.
+  bool values = false;
+};
+
 // Ok, or InvalidArgument naming the field and what it may hold (Unimplemented for
 // replicas_per_shard above 0).
 absl::Status ValidateOptions(const Options& options);

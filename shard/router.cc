@@ -1,0 +1,331 @@
+#include "shard/router.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "shard/batch_mutations.h"
+#include "slotkv/redirect.h"
+
+namespace slotkv {
+namespace {
+
+// What is brought to a group at a time, so that other writers are not held up for long.
+constexpr size_t kMaxWritesAtOnce = Group::kMaxWrites;
+constexpr size_t kMaxBytesAtOnce = Group::kMaxGroupBytes;
+
+// Slots that one reader of a store visits.
+constexpr size_t kMaxSlotsInRun = 256;
+
+void Add(std::atomic<uint64_t>* counter, uint64_t n) {
+  counter->fetch_add(n, std::memory_order_relaxed);
+}
+
+bool HasPrefix(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+}  // namespace
+
+void Router::AddShard(ShardId shard, Group* group, const absl::Status& why_not) {
+  if (shards_.size() <= shard.value()) shards_.resize(shard.value() + 1);
+  auto served = std::make_unique<Served>();
+  served->id = shard;
+  served->group = group;
+  served->why_not = why_not;
+  shards_[shard.value()] = std::move(served);
+}
+
+Group* Router::group(ShardId shard) const {
+  return shard.value() < shards_.size() && shards_[shard.value()] != nullptr
+             ? shards_[shard.value()]->group
+             : nullptr;
+}
+
+absl::StatusOr<Router::Served*> Router::Find(OnlyShard only, Slot slot, SlotWord word) const {
+  if (only.has_value() && *only != word.shard()) {
+    return RedirectStatus({Redirect::kMoved, slot, word.shard()});
+  }
+  Served* const shard = shards_[word.shard().value()].get();
+  if (shard->group != nullptr) return shard;
+  return absl::UnavailableError(absl::StrCat("slot ", slot, ": ", shard->id.ToString(),
+                                             " is not served: ", shard->why_not.message()));
+}
+
+absl::Status Router::CheckServed(OnlyShard only, Slot slot) const {
+  return Find(only, slot, slots_.Load(slot)).status();
+}
+
+// ---- Writes ----
+
+void Router::CountWrite(Served* shard, Slot slot, const GroupWrite& write, uint64_t latency_ns) {
+  if (write.effect_bytes == 0) return;
+  const size_t keys = write.mutation->KeyCount();
+  shard->counters.NoteWrite(keys, write.effect_bytes, latency_ns);
+  Add(&slot_counters_[slot].writes, keys);
+}
+
+absl::Status Router::Write(OnlyShard only, Slot slot, Mutation* mutation) {
+  const LatencyTimer timer;
+  while (true) {
+    const SlotWord word = slots_.Load(slot);
+    const absl::StatusOr<Served*> shard = Find(only, slot, word);
+    if (!shard.ok()) return shard.status();
+    GroupWrite write;
+    write.mutation = mutation;
+    write.guard = {slots_.word(slot), word.bits()};
+    (*shard)->group->WriteMany(absl::MakeSpan(&write, 1));
+    // Aborted: the slot's word changed on the way; it says now where to go.
+    if (absl::IsAborted(write.status)) continue;
+    CountWrite(*shard, slot, write, timer.ElapsedNs());
+    return std::move(write.status);
+  }
+}
+
+void Router::WriteMany(OnlyShard only, absl::Span<SlotWrite> writes) {
+  std::vector<SlotWrite*> pending, again;
+  for (SlotWrite& write : writes) pending.push_back(&write);
+  while (!pending.empty()) {
+    // Those of one shard, in their order, at a time.
+    std::vector<std::pair<uint32_t, SlotWrite*>> by_shard;
+    for (SlotWrite* const write : pending) {
+      const SlotWord word = slots_.Load(write->slot);
+      write->status = Find(only, write->slot, word).status();
+      if (write->status.ok()) by_shard.emplace_back(word.shard().value(), write);
+    }
+    std::stable_sort(by_shard.begin(), by_shard.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    again.clear();
+    std::vector<SlotWrite*> together;
+    size_t bytes = 0;
+    for (size_t i = 0; i < by_shard.size(); ++i) {
+      together.push_back(by_shard[i].second);
+      bytes += by_shard[i].second->mutation->EstimatedBytes();
+      const bool last = i + 1 == by_shard.size() || by_shard[i + 1].first != by_shard[i].first;
+      if (!last && together.size() < kMaxWritesAtOnce && bytes < kMaxBytesAtOnce) continue;
+      WriteToShard(shards_[by_shard[i].first].get(), together, &again);
+      together.clear();
+      bytes = 0;
+    }
+    pending.swap(again);
+  }
+}
+
+// Those whose slot has changed hands go to `*again`.
+void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
+                          std::vector<SlotWrite*>* again) {
+  const LatencyTimer timer;
+  std::vector<GroupWrite> group_writes(writes.size());
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const SlotWord word = slots_.Load(writes[i]->slot);
+    group_writes[i].mutation = writes[i]->mutation;
+    // Of another shard by now: a word that it does not have.
+    group_writes[i].guard = {slots_.word(writes[i]->slot),
+                             word.shard() == shard->id ? word.bits() : ~uint64_t{0}};
+  }
+  shard->group->WriteMany(absl::MakeSpan(group_writes));
+  uint64_t keys = 0, bytes = 0;
+  for (size_t i = 0; i < writes.size(); ++i) {
+    GroupWrite& write = group_writes[i];
+    writes[i]->status = std::move(write.status);
+    if (absl::IsAborted(writes[i]->status)) again->push_back(writes[i]);
+    if (write.effect_bytes == 0) continue;
+    keys += write.mutation->KeyCount();
+    bytes += write.effect_bytes;
+    Add(&slot_counters_[writes[i]->slot].writes, write.mutation->KeyCount());
+  }
+  if (keys != 0) shard->counters.NoteWrite(keys, bytes, timer.ElapsedNs());
+}
+
+absl::Status Router::Barrier(OnlyShard only) {
+  static const std::atomic<uint64_t> nothing{0};
+  for (const std::unique_ptr<Served>& shard : shards_) {
+    if (shard == nullptr || shard->group == nullptr) continue;
+    if (only.has_value() && *only != shard->id) continue;
+    BarrierMutation barrier;
+    if (absl::Status status = shard->group->Write(&barrier, {&nothing, 0}); !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// ---- Reads ----
+
+absl::Status Router::Read(OnlyShard only, Slot slot, std::string_view key, ValueHeader* header,
+                          std::string* payload) {
+  const LatencyTimer timer;
+  while (true) {
+    const SlotWord word = slots_.Load(slot);
+    const absl::StatusOr<Served*> shard = Find(only, slot, word);
+    if (!shard.ok()) return shard.status();
+    const Group* const group = (*shard)->group;
+    // Before the store is read: what expires while it is being read was still there at first.
+    const uint64_t now_ms = group->ReadTimeMs();
+    absl::Status status = group->Get(slot, key, now_ms, header, payload);
+    if (slots_.Load(slot) != word) continue;
+    if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms);
+    (*shard)->counters.NoteRead(1, status.ok() ? 1 : 0,
+                                status.ok() && payload != nullptr ? payload->size() : 0,
+                                timer.ElapsedNs());
+    Add(&slot_counters_[slot].reads, 1);
+    return status;
+  }
+}
+
+void Router::ReadMany(OnlyShard only, absl::Span<KeyRead> reads) {
+  struct Pending {
+    uint32_t shard;
+    uint64_t order;  // slot and the key's first bytes
+    KeyRead* read;
+    SlotWord word;
+  };
+  absl::InlinedVector<Pending, 64> pending, again;
+  for (KeyRead& read : reads) pending.push_back({0, 0, &read, SlotWord()});
+  while (!pending.empty()) {
+    size_t served = 0;
+    for (Pending& item : pending) {
+      KeyRead* const read = item.read;
+      item.word = slots_.Load(read->slot);
+      read->status = Find(only, read->slot, item.word).status();
+      if (!read->status.ok()) continue;
+      uint64_t head = 0;
+      std::memcpy(&head, read->key.data(), std::min<size_t>(read->key.size(), 6));
+      item.shard = item.word.shard().value();
+      item.order = uint64_t{read->slot} << 48 | __builtin_bswap64(head) >> 16;
+      pending[served++] = item;
+    }
+    pending.resize(served);
+    // As the store has them.
+    std::sort(pending.begin(), pending.end(), [](const Pending& a, const Pending& b) {
+      if (a.shard != b.shard) return a.shard < b.shard;
+      return a.order != b.order ? a.order < b.order : a.read->key < b.read->key;
+    });
+    absl::InlinedVector<KeyRead*, 64> together;
+    for (size_t i = 0; i < served; ++i) {
+      together.push_back(pending[i].read);
+      if (i + 1 < served && pending[i + 1].shard == pending[i].shard) continue;
+      ReadFromShard(shards_[pending[i].shard].get(), together);
+      together.clear();
+    }
+    again.clear();
+    for (const Pending& item : pending) {
+      if (slots_.Load(item.read->slot) != item.word) again.push_back(item);
+    }
+    pending.swap(again);
+  }
+}
+
+// `reads` ascend by slot and key.
+void Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
+  const LatencyTimer timer;
+  size_t bytes = 0;
+  for (const KeyRead* const read : reads) bytes += kSlotBytes + read->key.size();
+  std::string store_keys;
+  store_keys.reserve(bytes);
+  absl::InlinedVector<Store::Lookup, 64> lookups(reads.size());
+  for (size_t i = 0; i < reads.size(); ++i) {
+    const size_t begin = store_keys.size();
+    AppendSlot(reads[i]->slot, &store_keys);
+    store_keys.append(reads[i]->key.data(), reads[i]->key.size());
+    lookups[i].store_key = {store_keys.data() + begin, store_keys.size() - begin};
+    lookups[i].payload = reads[i]->payload;
+  }
+  const uint64_t now_ms = shard->group->ReadTimeMs();
+  shard->group->node()->store().MultiGet(absl::MakeSpan(lookups), now_ms);
+  uint64_t hits = 0, bytes_read = 0;
+  for (size_t i = 0; i < reads.size(); ++i) {
+    KeyRead* const read = reads[i];
+    read->status = std::move(lookups[i].status);
+    read->header = lookups[i].header;
+    Add(&slot_counters_[read->slot].reads, 1);
+    if (read->status.ok()) {
+      ++hits;
+      if (read->payload != nullptr) bytes_read += read->payload->size();
+    } else if (absl::IsNotFound(read->status) && read->header.expiry_ms != 0) {
+      clock_->NoteObserved(now_ms);
+    }
+  }
+  shard->counters.NoteRead(reads.size(), hits, bytes_read, timer.ElapsedNs());
+}
+
+// ---- Visits ----
+
+absl::Status Router::VisitKeys(OnlyShard only, Slot first, std::string_view from, Slot last,
+                               std::string_view prefix, KeyVisitor visit,
+                               absl::FunctionRef<void(Slot)> undo) {
+  SLOTKV_CHECK(last < kSlotCount);
+  std::vector<SlotWord> words;
+  bool ended = false;
+  for (int slot = first; slot <= last && !ended;) {
+    // The words of a run of slots of one shard, before its store is read.
+    words.clear();
+    for (int next = slot; next <= last && words.size() < kMaxSlotsInRun; ++next) {
+      const SlotWord word = slots_.Load(static_cast<Slot>(next));
+      if (!words.empty() && word.shard() != words.front().shard()) break;
+      words.push_back(word);
+    }
+    if (only.has_value() && *only != words.front().shard()) {
+      slot += static_cast<int>(words.size());
+      from = {};
+      continue;
+    }
+    const absl::StatusOr<Served*> shard = Find(only, static_cast<Slot>(slot), words.front());
+    if (!shard.ok()) return shard.status();
+    Slot next = 0;
+    if (absl::Status status = VisitRun(*shard, words, static_cast<Slot>(slot), from, prefix, visit,
+                                       undo, &next, &ended);
+        !status.ok()) {
+      return status;
+    }
+    if (next != slot) from = {};
+    slot = next;
+  }
+  return absl::OkStatus();
+}
+
+// `*next`: the first slot that is still to be visited.
+absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, Slot first,
+                              std::string_view from, std::string_view prefix, KeyVisitor visit,
+                              absl::FunctionRef<void(Slot)> undo, Slot* next, bool* ended) {
+  const uint64_t now_ms = shard->group->ReadTimeMs();
+  const std::unique_ptr<Store::Reader> reader = shard->group->node()->store().NewReader();
+  bool expired = false;
+  for (size_t i = 0; i < words.size() && !*ended; ++i) {
+    const Slot slot = static_cast<Slot>(first + i);
+    reader->Seek(slot, i == 0 ? std::max(from, prefix) : prefix);
+    for (; reader->Valid() && HasPrefix(reader->key(), prefix) && !*ended; reader->Next()) {
+      if (reader->header().ExpiredAt(now_ms)) {
+        expired = true;
+        continue;
+      }
+      const Visit wish = visit(slot, reader->key(), reader->header(), reader->payload());
+      *ended = wish == Visit::kEnd;
+      if (wish == Visit::kNextSlot) break;
+    }
+    if (!reader->status().ok()) return reader->status();
+    *next = slot;
+    if (slots_.Load(slot) != words[i]) {
+      undo(slot);
+      *ended = false;
+      break;
+    }
+    ++*next;
+  }
+  if (expired) clock_->NoteObserved(now_ms);
+  return absl::OkStatus();
+}
+
+// ---- Statistics ----
+
+void Router::AddTo(ShardStats* stats) const { shards_[stats->id.value()]->counters.AddTo(stats); }
+
+void Router::AddTo(Slot slot, SlotStats* stats) const {
+  stats->reads += slot_counters_[slot].reads.load(std::memory_order_relaxed);
+  stats->writes += slot_counters_[slot].writes.load(std::memory_order_relaxed);
+}
+
+}  // namespace slotkv
