@@ -6,6 +6,7 @@ before it calls slotkv_dependencies(), and they are used instead.
 """
 
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
+load(":debian_source.bzl", "debian_source")
 load(":system_library.bzl", "generated_repository", "system_library")
 
 # Inline functions in Abseil's headers call into its internal libraries, so every target gets the
@@ -164,9 +165,20 @@ filegroup(name = "lcov_merger")
 """},
     )
 
+def _source_repositories():
+    """What the tsan and rocksdb_src configurations use; see .bazelrc. Nothing else fetches them."""
+    maybe(
+        debian_source,
+        name = "rocksdb_src",
+        build_file = Label("//third_party:rocksdb.BUILD"),
+        package = "rocksdb",
+        version = "7.8.3-2",
+    )
+
 def slotkv_dependencies():
     """Defines each repository that slotkv needs and the workspace has not defined yet."""
     _bazel_repositories()
+    _source_repositories()
     maybe(
         system_library,
         name = "com_google_absl",
@@ -183,7 +195,10 @@ def slotkv_dependencies():
         system_library,
         name = "rocksdb",
         debian_package = "librocksdb-dev",
+        # For a program that says what it was measured with.
+        defines = ["SLOTKV_ROCKSDB_LIBRARY='\"Debian package librocksdb-dev, asserts on\"'"],
         linkopts = ["-lrocksdb"],
+        source_repository = "rocksdb_src",
         targets = {":rocksdb": ["rocksdb/db.h"]},
     )
 

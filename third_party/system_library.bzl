@@ -9,8 +9,26 @@ package(default_visibility = ["//visibility:public"])
 _LIBRARY = """
 cc_library(
     name = {name},
+    defines = {defines},
     linkopts = {linkopts},
     deps = {deps},
+)
+"""
+
+_FROM_SOURCE = """
+config_setting(
+    name = "from_source",
+    define_values = {define_values},
+)
+"""
+
+_CHOICE = """
+alias(
+    name = {name},
+    actual = select({{
+        "//:from_source": {source},
+        "//conditions:default": {system},
+    }}),
 )
 """
 
@@ -29,18 +47,33 @@ def _system_library_impl(repository_ctx):
                     package = repository_ctx.attr.debian_package,
                 ))
 
+    source = repository_ctx.attr.source_repository
     build_files = {"": _BUILD_HEADER + _LIBRARY.format(
+        defines = repository_ctx.attr.defines,
         deps = [],
         linkopts = repository_ctx.attr.linkopts,
         name = repr("system_library"),
     )}
+    if source:
+        build_files[""] += _FROM_SOURCE.format(
+            define_values = {"slotkv_" + repository_ctx.name: "source"},
+        )
     for target in repository_ctx.attr.targets:
         package, _, name = target.rpartition(":")
-        build_files[package] = build_files.get(package, _BUILD_HEADER) + _LIBRARY.format(
+        system_name = name + "_system" if source else name
+        content = build_files.get(package, _BUILD_HEADER) + _LIBRARY.format(
+            defines = [],
             deps = ["//:system_library"],
             linkopts = repository_ctx.attr.target_linkopts.get(target, []),
-            name = repr(name),
+            name = repr(system_name),
         )
+        if source:
+            content += _CHOICE.format(
+                name = repr(name),
+                source = repr("@{}//{}:{}".format(source, package, name)),
+                system = repr(":" + system_name),
+            )
+        build_files[package] = content
     for package, content in build_files.items():
         repository_ctx.file((package + "/" if package else "") + "BUILD.bazel", content, False)
 
@@ -51,7 +84,12 @@ system_library = repository_rule(
             mandatory = True,
             doc = "Named in the error when a header is missing.",
         ),
+        "defines": attr.string_list(doc = "Macros for every file that uses the library."),
         "linkopts": attr.string_list(doc = "Link options that every target needs."),
+        "source_repository": attr.string(
+            doc = "Has the same targets; replaces the installed library under " +
+                  "--define=slotkv_<name of this repository>=source, and is fetched only then.",
+        ),
         "target_linkopts": attr.string_list_dict(doc = "Target to further link options of its own."),
         "targets": attr.string_list_dict(
             mandatory = True,
