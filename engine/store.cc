@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/coding.h"
 #include "engine/effects.h"
+#include "engine/rocksdb_logger.h"
 #include "engine/rocksdb_status.h"
 #include "engine/text.h"
 #include "rocksdb/compaction_filter.h"
@@ -153,6 +154,7 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
+  options.info_log = NewRocksDbLogger(resources_->logger, directory_);
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   options.keep_log_file_num = 2;
   options.max_log_file_size = size_t{1} << 20;

@@ -5,22 +5,26 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
+#include "engine/logger.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/write_buffer_manager.h"
 
 namespace slotkv {
 
 struct StoreResources {
-  // A quarter of `memory_bytes` is for memtables, the rest for blocks.
-  explicit StoreResources(size_t memory_bytes)
-      : memtable_bytes(memory_bytes / 4),
+  // A quarter of `memory_bytes` is for memtables, the rest for blocks. `logger` may be null.
+  explicit StoreResources(size_t memory_bytes, std::shared_ptr<Logger> logger = nullptr)
+      : logger(std::move(logger)),
+        memtable_bytes(memory_bytes / 4),
         block_cache(rocksdb::NewLRUCache(memory_bytes)),
         memtables(std::make_shared<rocksdb::WriteBufferManager>(memtable_bytes, block_cache)) {}
 
   // Blocks and memtables in memory.
   size_t memory_bytes_used() const { return block_cache->GetUsage(); }
 
+  const std::shared_ptr<Logger> logger;
   const size_t memtable_bytes;
   const std::shared_ptr<rocksdb::Cache> block_cache;
   const std::shared_ptr<rocksdb::WriteBufferManager> memtables;

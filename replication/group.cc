@@ -320,9 +320,12 @@ void Group::ReturnToQueue(size_t first) {
 
 // `*logged`: some of the records may be in the log.
 absl::Status Group::LogAndApply(size_t bytes, bool* logged) {
-  if (absl::Status status = node_->Reserve(bytes, options_.operation_timeout); !status.ok()) {
+  absl::Status reserved = node_->Reserve(bytes, options_.operation_timeout);
+  log_full_.store(absl::IsResourceExhausted(reserved), std::memory_order_relaxed);
+  if (!reserved.ok()) {
     // Certainly not applied, whatever the system call behind it was about.
-    return absl::IsResourceExhausted(status) ? status : absl::UnavailableError(status.message());
+    return absl::IsResourceExhausted(reserved) ? reserved
+                                               : absl::UnavailableError(reserved.message());
   }
   *logged = true;
   if (absl::Status status = node_->Append(records_); !status.ok()) return Fail(status);
@@ -350,6 +353,10 @@ absl::Status Group::WriteError() {
   {
     absl::MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
+  }
+  if (log_full_.load(std::memory_order_relaxed)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(node_->directory(), ": there is no room for the log"));
   }
   return node_->WriteError();
 }

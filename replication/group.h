@@ -93,7 +93,7 @@ class Group {
   // Makes all that was acknowledged durable. For the once-a-second rhythm and for closing.
   absl::Status Sync();
 
-  // Why a write would fail now; ok: it would not.
+  // Why the last writes failed and the next would, as far as is known; ok: it would not.
   absl::Status WriteError() ABSL_LOCKS_EXCLUDED(mu_);
 
   Node* node() const { return node_.get(); }
@@ -130,6 +130,9 @@ class Group {
 
   // Not later than the time of the write group under way; the maximum if there is none.
   std::atomic<uint64_t> group_time_ms_{std::numeric_limits<uint64_t>::max()};
+
+  // The last write group found no room in the log.
+  std::atomic<bool> log_full_{false};
 
   // The leader's own, reused from group to group. Guarded by leading_.
   absl::Status health_;  // failure_ when the group was collected

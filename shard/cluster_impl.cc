@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/text.h"
 
 namespace slotkv {
 namespace {
@@ -33,7 +34,10 @@ ClusterImpl::~ClusterImpl() { Close().IgnoreError(); }
 
 absl::Status ClusterImpl::Close() {
   if (!gate_.Close()) return absl::OkStatus();
+  const bool was_open = maintenance_ != nullptr;
   maintenance_.reset();
+  health_.reset();
+  events_.reset();
   absl::Status status;
   for (OpenShard& shard : shards_) {
     if (shard.group == nullptr) continue;
@@ -45,7 +49,18 @@ absl::Status ClusterImpl::Close() {
   keeper_.reset();
   zones_.clear();
   lock_.reset();
+  // An Open that failed has said so to its caller.
+  if (was_open) {
+    Log(status.ok() ? LogLevel::kInfo : LogLevel::kError,
+        absl::StrCat("closed", status.ok() ? "" : ": ", status.message()));
+  }
   return status;
+}
+
+void ClusterImpl::Log(LogLevel level, std::string_view text) const {
+  if (options_.logger != nullptr) {
+    options_.logger->Log(level, absl::StrCat(path_, ": ", ToAbsl(text)));
+  }
 }
 
 Topology ClusterImpl::GetTopology() const {

@@ -27,6 +27,8 @@
 #include "replication/group.h"
 #include "shard/call_gate.h"
 #include "shard/cluster_files.h"
+#include "shard/event_queue.h"
+#include "shard/health_watch.h"
 #include "shard/load_table.h"
 #include "shard/maintenance.h"
 #include "shard/router.h"
@@ -99,6 +101,10 @@ class ClusterImpl {
   absl::Status OpenShards();
   absl::Status StartEpochs();
   void PublishSlots();
+  void StartHousekeeping();
+  void TellOfOpen(absl::Duration took);
+  // A line for the operator.
+  void Log(LogLevel level, std::string_view text) const;
 
   const Options options_;
   const std::string path_;
@@ -115,6 +121,8 @@ class ClusterImpl {
   std::vector<OpenShard> shards_;
   Router router_;
   LoadTable loads_;
+  std::unique_ptr<EventQueue> events_;
+  std::unique_ptr<HealthWatch> health_;  // used by maintenance_'s thread
   std::unique_ptr<Maintenance> maintenance_;
 };
 

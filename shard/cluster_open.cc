@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "shard/cluster_impl.h"
 #include "shard/placement.h"
 
@@ -62,7 +64,7 @@ ClusterImpl::ClusterImpl(const Options& options, std::string path, std::shared_p
       path_(std::move(path)),
       hook_(std::move(hook)),
       disk_(std::make_unique<Disk>(hook_)),
-      resources_(std::make_unique<StoreResources>(options.memory_bytes)) {}
+      resources_(std::make_unique<StoreResources>(options.memory_bytes, options.logger)) {}
 
 absl::StatusOr<std::unique_ptr<ClusterImpl>> ClusterImpl::Open(const Options& options,
                                                                const std::string& path,
@@ -75,6 +77,7 @@ absl::StatusOr<std::unique_ptr<ClusterImpl>> ClusterImpl::Open(const Options& op
 }
 
 absl::Status ClusterImpl::OpenOrCreate() {
+  const absl::Time start = absl::Now();
   const std::string pointer_path = JoinPath(path_, kClusterFile);
   if (!options_.create_if_missing && !disk_->Exists(pointer_path)) {
     return absl::NotFoundError(absl::StrCat(path_, ": no cluster here"));
@@ -112,15 +115,47 @@ absl::Status ClusterImpl::OpenOrCreate() {
     if (absl::Status status = disk_->Replace(pointer_path, bytes); !status.ok()) return status;
   }
   PublishSlots();
-  std::vector<Maintenance::Member> members;
-  for (const OpenShard& shard : shards_) {
-    if (shard.group != nullptr) {
-      members.push_back({shard.group.get(), shard.zone->workers.get()});
-    }
-  }
-  maintenance_ =
-      std::make_unique<Maintenance>(std::move(members), clock_.get(), resources_->memtable_bytes);
+  StartHousekeeping();
+  TellOfOpen(absl::Now() - start);
   return absl::OkStatus();
+}
+
+void ClusterImpl::StartHousekeeping() {
+  std::vector<Maintenance::Member> members;
+  std::vector<std::pair<ShardId, Group*>> groups;
+  for (const OpenShard& shard : shards_) {
+    if (shard.group == nullptr) continue;
+    members.push_back({shard.group.get(), shard.zone->workers.get()});
+    groups.emplace_back(shard.id, shard.group.get());
+  }
+  events_ = std::make_unique<EventQueue>(options_.listener, options_.logger);
+  health_ = std::make_unique<HealthWatch>(std::move(groups), events_.get(), options_.logger);
+  maintenance_ = std::make_unique<Maintenance>(
+      std::move(members), clock_.get(), resources_->memtable_bytes, [this] { health_->Look(); });
+}
+
+void ClusterImpl::TellOfOpen(absl::Duration took) {
+  size_t served = 0;
+  uint64_t replayed = 0;
+  for (const OpenShard& shard : shards_) {
+    if (shard.group == nullptr) continue;
+    ++served;
+    replayed += shard.group->node()->replayed();
+  }
+  Log(LogLevel::kInfo,
+      absl::StrCat("opened in ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
+                   ": ", served, " shards, ", replayed, " records replayed"));
+  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+    if (zone->status.ok()) continue;
+    Log(LogLevel::kWarning,
+        absl::StrCat("zone ", zone->state.name, " is down: ", zone->status.message()));
+    events_->Add([name = zone->state.name, why = zone->status](EventListener* listener) {
+      listener->OnZoneDown(name, why);
+    });
+  }
+  events_->Add([topology = GetTopology()](EventListener* listener) {
+    listener->OnTopologyChange(topology);
+  });
 }
 
 absl::Status ClusterImpl::Create() {

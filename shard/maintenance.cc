@@ -15,10 +15,11 @@ constexpr uint64_t kSyncAfterMs = 500;
 }  // namespace
 
 Maintenance::Maintenance(std::vector<Member> members, const ExpiryClock* clock,
-                         size_t memtable_budget_bytes)
+                         size_t memtable_budget_bytes, std::function<void()> look)
     : members_(std::move(members)),
       clock_(clock),
       memtable_budget_bytes_(memtable_budget_bytes),
+      look_(std::move(look)),
       busy_(members_.size()),
       thread_([this] { Run(); }) {}
 
@@ -41,6 +42,7 @@ void Maintenance::Run() {
       if (stopping_) return;
     }
     Tick(tick % kTicksPerSecond == 0);
+    look_();
   }
 }
 

@@ -29,8 +29,9 @@ class Maintenance {
     WorkerPool* workers = nullptr;  // of the zone that its node is in
   };
 
-  // All must outlive this.
-  Maintenance(std::vector<Member> members, const ExpiryClock* clock, size_t memtable_budget_bytes);
+  // All must outlive this. `look` is called at each look, on the thread; it must not wait.
+  Maintenance(std::vector<Member> members, const ExpiryClock* clock, size_t memtable_budget_bytes,
+              std::function<void()> look);
   // Waits for the jobs under way.
   ~Maintenance();
   Maintenance(const Maintenance&) = delete;
@@ -48,6 +49,7 @@ class Maintenance {
   const std::vector<Member> members_;
   const ExpiryClock* const clock_;
   const size_t memtable_budget_bytes_;
+  const std::function<void()> look_;
   uint64_t noted_expiry_ms_ = 0;  // the thread's own
 
   absl::Mutex mu_;

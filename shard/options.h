@@ -12,7 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "slotkv/clock.h"
+#include "slotkv/event_listener.h"
 #include "slotkv/log_io.h"
+#include "slotkv/logger.h"
 
 namespace slotkv {
 
@@ -71,6 +73,12 @@ struct Options {
   // By which keys expire, and nothing else: timeouts and syncs go by the machine's own. Null: the
   // machine's clocks.
   std::shared_ptr<Clock> clock;
+
+  // Told of what happens to the cluster (event_listener.h). Null: nobody is.
+  std::shared_ptr<EventListener> listener;
+  // Gets a line for whatever an operator should know, RocksDB's warnings included (logger.h). Null:
+  // slotkv is silent, and RocksDB writes a file LOG in each store.
+  std::shared_ptr<Logger> logger;
 };
 
 // Which writes SetOptions lets through.

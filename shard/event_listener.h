@@ -1,0 +1,36 @@
+// What happens to a cluster, told to the service that embeds it.
+#ifndef SLOTKV_SHARD_EVENT_LISTENER_H_
+#define SLOTKV_SHARD_EVENT_LISTENER_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "slotkv/ids.h"
+#include "slotkv/topology.h"
+
+namespace slotkv {
+
+// Called on one thread of slotkv's, one event after the other and with no lock held, up to a tenth
+// of a second after the fact. A listener may call the cluster, but not close it: Close waits for
+// the listener. One that is slow holds up later events only; beyond 1024 that wait, further ones
+// are dropped, and Logger is told how many.
+class EventListener {
+ public:
+  virtual ~EventListener() = default;
+
+  // Once the cluster is open, and after each change.
+  virtual void OnTopologyChange(const Topology&) {}
+
+  // A zone was not found at Open, or is not the cluster's; its shards are not served.
+  virtual void OnZoneDown(const std::string& /*zone*/, const absl::Status& /*why*/) {}
+
+  // The shard takes no writes: ResourceExhausted while its disk is full, Unavailable for good
+  // (until the cluster is opened again). Reads go on.
+  virtual void OnWritesRefused(ShardId, const absl::Status& /*why*/) {}
+  // It takes writes again.
+  virtual void OnWritesResumed(ShardId) {}
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_EVENT_LISTENER_H_
