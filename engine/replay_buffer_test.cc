@@ -1,5 +1,6 @@
 #include "engine/replay_buffer.h"
 
+#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -63,6 +64,38 @@ TEST_F(ReplayBufferTest, KeysThatShareAPrefixAreApart) {
   for (const std::string& key : keys) EXPECT_EQ(*t_.Get(1, key), "of " + key);
 }
 
+TEST_F(ReplayBufferTest, AClearStandsBetweenWhatCameBeforeAndAfter) {
+  for (const uint16_t slot : {0, 1, 2}) ASSERT_THAT(t_.Put(slot, "was there", "x"), IsOk());
+  // By their names alone these would be put in another order.
+  ASSERT_THAT(buffer_.Add(PutEffect(1, "z", "before") + PutEffect(1, "m", "before")), IsOk());
+  ASSERT_THAT(buffer_.Add(PutEffect(2, "a", "before")), IsOk());
+  ASSERT_THAT(buffer_.Add(ClearEffect(1) + PutEffect(1, "m", "after")), IsOk());
+  ASSERT_THAT(buffer_.Add(PutEffect(1, "a", "after") + DeleteEffect(2, "a")), IsOk());
+  ASSERT_THAT(buffer_.Add(PutEffect(0, "a", "after")), IsOk());
+  Drain();
+  EXPECT_EQ(*t_.Get(1, "a"), "after");
+  EXPECT_EQ(*t_.Get(1, "m"), "after");
+  EXPECT_THAT(t_.Get(1, "z"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(t_.Get(1, "was there"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(t_.Get(2, "a"), HasCode(absl::StatusCode::kNotFound));
+  for (const uint16_t slot : {0, 2}) EXPECT_EQ(*t_.Get(slot, "was there"), "x");
+}
+
+TEST_F(ReplayBufferTest, ClearsInARowAndAtBothEnds) {
+  ASSERT_THAT(t_.Put(1, "was there", "x"), IsOk());
+  ASSERT_THAT(buffer_.Add(ClearEffect(1)), IsOk());
+  Drain();
+  EXPECT_THAT(t_.Get(1, "was there"), HasCode(absl::StatusCode::kNotFound));
+  ASSERT_THAT(buffer_.Add(ClearEffect(1) + PutEffect(1, "a", "1") + ClearEffect(1) +
+                          ClearEffect(2) + ClearEffect(1)),
+              IsOk());
+  Drain();
+  EXPECT_THAT(t_.Get(1, "a"), HasCode(absl::StatusCode::kNotFound));
+  ASSERT_THAT(buffer_.Add(PutEffect(1, "a", "2")), IsOk());
+  Drain();
+  EXPECT_EQ(*t_.Get(1, "a"), "2");
+}
+
 TEST_F(ReplayBufferTest, WhatIsNoEffectIsRefused) {
   EXPECT_THAT(buffer_.Add("\x09 nonsense"), HasCode(absl::StatusCode::kDataLoss));
 }
@@ -75,7 +108,12 @@ TEST_F(ReplayBufferTest, RandomEffectsAgainstAMap) {
     for (uint64_t j = random() % 4; j > 0; --j) {
       const uint16_t slot = random() % 2 == 0 ? 7 : 16383;
       const std::string key(random() % 12, static_cast<char>('a' + random() % 2));
-      if (random() % 3 == 0) {
+      if (random() % 50 == 0) {
+        effects += ClearEffect(slot);
+        for (auto it = model.begin(); it != model.end();) {
+          it = it->first.first == slot ? model.erase(it) : std::next(it);
+        }
+      } else if (random() % 3 == 0) {
         effects += DeleteEffect(slot, key);
         model.erase({slot, key});
       } else {

@@ -23,7 +23,7 @@
 
 namespace slotkv {
 
-// The effects of one put, or of one delete.
+// The effects of one put, of one delete, or of one clear.
 inline std::string PutEffect(uint16_t slot, std::string_view key, std::string_view payload,
                              uint64_t expiry_ms = 0) {
   std::string effects;
@@ -33,6 +33,11 @@ inline std::string PutEffect(uint16_t slot, std::string_view key, std::string_vi
 inline std::string DeleteEffect(uint16_t slot, std::string_view key) {
   std::string effects;
   AppendDelete(slot, key, &effects);
+  return effects;
+}
+inline std::string ClearEffect(uint16_t slot) {
+  std::string effects;
+  AppendClear(slot, &effects);
   return effects;
 }
 
