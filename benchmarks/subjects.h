@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "benchmarks/workload.h"
 #include "rocksdb/db.h"
@@ -25,6 +27,12 @@ class SlotkvSubject {
 
   void Set(const std::string& key, const std::string& value);
   void Get(const std::string& key, std::string* value);
+  // All are there; `values` is of the size of `keys`.
+  void MultiGet(const std::vector<std::string_view>& keys, std::vector<std::string>* values);
+  // The keys are of one slot.
+  void WriteBatch(const std::vector<std::string_view>& keys, const std::string& value);
+  // Copies keys and values out, `page` at a time; returns how many there were.
+  size_t Scan(size_t page);
   // All data into tables, nothing in memtables.
   void Flush();
   // Closes and opens again.
@@ -34,6 +42,7 @@ class SlotkvSubject {
   ScratchDirectory directory_;
   Options options_;
   std::unique_ptr<Cluster> cluster_;
+  std::vector<absl::Status> statuses_;
 };
 
 class RocksDbSubject {
@@ -42,6 +51,12 @@ class RocksDbSubject {
 
   void Set(const std::string& key, const std::string& value);
   void Get(const std::string& key, std::string* value);
+  // All are there; `values` is of the size of `keys`.
+  void MultiGet(const std::vector<std::string_view>& keys, std::vector<std::string>* values);
+  // The keys are of one slot.
+  void WriteBatch(const std::vector<std::string_view>& keys, const std::string& value);
+  // Copies keys and values out, `page` at a time; returns how many there were.
+  size_t Scan(size_t page);
   void Flush();
   void Reopen();
 

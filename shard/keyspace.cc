@@ -31,7 +31,9 @@ absl::Status ReadTyped(ClusterImpl* impl, OnlyShard only, std::string_view key, 
                        std::string* payload) {
   ValueHeader header;
   absl::Status status = ReadAny(impl, only, key, &header, payload);
-  return status.ok() && header.type != type ? WrongType() : status;
+  if (!status.ok() || header.type == type) return status;
+  payload->clear();
+  return WrongType();
 }
 
 Keyspace::Keyspace(std::shared_ptr<ClusterImpl> impl, std::optional<ShardId> only)

@@ -96,7 +96,8 @@ class Keyspace {
   absl::Status Set(std::string_view key, std::string_view value, const SetOptions& options = {});
 
   absl::StatusOr<std::string> Get(std::string_view key);
-  // As above, into `*value`, whose buffer is reused. A missing key leaves it as it was.
+  // As above, into `*value`, whose buffer is reused. A missing key leaves it as it was; after
+  // another error it is unspecified.
   absl::Status Get(std::string_view key, std::string* value);
 
   // True if the key existed.

@@ -41,6 +41,7 @@ absl::StatusOr<std::string> Keyspace::GetOrLoad(
     status = Get(key, &value);
     if (status.ok()) return value;
     if (!absl::IsNotFound(status)) return status;
+    impl_->loads()->CountLoad();
     absl::StatusOr<std::string> loaded = loader(key);
     if (!loaded.ok()) return loaded;
     if (status = CheckValue(*loaded); status.ok()) {

@@ -82,7 +82,10 @@ void Keyspace::MultiGet(absl::Span<const std::string_view> keys, absl::Span<std:
   for (size_t i = 0; i < count; ++i) {
     absl::Status& status = statuses[indexes[i]];
     status = std::move(reads[i].status);
-    if (status.ok() && reads[i].header.type != ValueType::kString) status = WrongType();
+    if (status.ok() && reads[i].header.type != ValueType::kString) {
+      values[indexes[i]].clear();
+      status = WrongType();
+    }
   }
 }
 
@@ -129,7 +132,7 @@ std::vector<absl::Status> Keyspace::MultiSet(absl::Span<const KeyValue> entries,
     if (!statuses[i].ok()) continue;
     const KeyTarget target = Target(impl_.get(), entries[i].key);
     mutations.emplace_back(target, entries[i].value, applied);
-    writes.push_back({target.slot, &mutations.back(), absl::OkStatus()});
+    writes.push_back({target.slot, &mutations.back(), absl::OkStatus(), SlotWord()});
     indexes.push_back(i);
   }
   impl_->router().WriteMany(only_, absl::MakeSpan(writes));
@@ -191,7 +194,7 @@ absl::Status Keyspace::DeletePrefix(std::string_view prefix) {
     std::vector<Router::SlotWrite> writes;
     for (const auto& [slot, slot_keys] : found) {
       mutations.emplace_back(slot, &slot_keys);
-      writes.push_back({slot, &mutations.back(), absl::OkStatus()});
+      writes.push_back({slot, &mutations.back(), absl::OkStatus(), SlotWord()});
     }
     impl_->router().WriteMany(only_, absl::MakeSpan(writes));
     for (Router::SlotWrite& write : writes) {
@@ -222,7 +225,7 @@ absl::Status Keyspace::DeleteAll() {
     std::vector<Router::SlotWrite> writes;
     for (const Slot slot : found) {
       mutations.emplace_back(slot);
-      writes.push_back({slot, &mutations.back(), absl::OkStatus()});
+      writes.push_back({slot, &mutations.back(), absl::OkStatus(), SlotWord()});
     }
     impl_->router().WriteMany(only_, absl::MakeSpan(writes));
     for (Router::SlotWrite& write : writes) {

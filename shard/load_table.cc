@@ -29,7 +29,6 @@ LoadTable::Outcome LoadTable::Begin(Slot slot, std::string_view key, absl::Time 
     }
     return Outcome::kWaited;
   }
-  begun_.fetch_add(1, std::memory_order_relaxed);
   it->second = std::make_shared<Load>();
   stripe->loads.store(stripe->by_key.size(), std::memory_order_seq_cst);
   lead->table_ = this;

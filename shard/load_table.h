@@ -73,7 +73,10 @@ class LoadTable {
   // So is one of every key for which this is true.
   void NoteWrites(absl::FunctionRef<bool(std::string_view key)> written);
 
-  uint64_t loads() const { return begun_.load(std::memory_order_relaxed); }
+  // For statistics: loaders that ran, callers that waited for another's, values that were loaded
+  // but not stored.
+  void CountLoad() { loads_.fetch_add(1, std::memory_order_relaxed); }
+  uint64_t loads() const { return loads_.load(std::memory_order_relaxed); }
   uint64_t waits() const { return waits_.load(std::memory_order_relaxed); }
   uint64_t not_stored() const { return not_stored_.load(std::memory_order_relaxed); }
   void CountNotStored() { not_stored_.fetch_add(1, std::memory_order_relaxed); }
@@ -90,7 +93,7 @@ class LoadTable {
   static void Overtake(Stripe* stripe, std::string_view key);
 
   std::array<Stripe, kStripes> stripes_;
-  std::atomic<uint64_t> begun_{0}, waits_{0}, not_stored_{0};
+  std::atomic<uint64_t> loads_{0}, waits_{0}, not_stored_{0};
 };
 
 }  // namespace slotkv

@@ -62,7 +62,7 @@ absl::Status Router::CheckServed(OnlyShard only, Slot slot) const {
 // ---- Writes ----
 
 void Router::CountWrite(Served* shard, Slot slot, const GroupWrite& write, uint64_t latency_ns) {
-  if (write.effect_bytes == 0) return;
+  if (!write.status.ok() || write.effect_bytes == 0) return;
   const size_t keys = write.mutation->KeyCount();
   shard->counters.NoteWrite(keys, write.effect_bytes, latency_ns);
   Add(&slot_counters_[slot].writes, keys);
@@ -86,31 +86,43 @@ absl::Status Router::Write(OnlyShard only, Slot slot, Mutation* mutation) {
 }
 
 void Router::WriteMany(OnlyShard only, absl::Span<SlotWrite> writes) {
-  std::vector<SlotWrite*> pending, again;
+  std::vector<SlotWrite*> pending;
   for (SlotWrite& write : writes) pending.push_back(&write);
   while (!pending.empty()) {
+    LoadWords(pending);
     // Those of one shard, in their order, at a time.
-    std::vector<std::pair<uint32_t, SlotWrite*>> by_shard;
+    std::vector<SlotWrite*> routed, again;
     for (SlotWrite* const write : pending) {
-      const SlotWord word = slots_.Load(write->slot);
-      write->status = Find(only, write->slot, word).status();
-      if (write->status.ok()) by_shard.emplace_back(word.shard().value(), write);
+      write->status = Find(only, write->slot, write->word).status();
+      if (write->status.ok()) routed.push_back(write);
     }
-    std::stable_sort(by_shard.begin(), by_shard.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    again.clear();
+    std::stable_sort(routed.begin(), routed.end(), [](const SlotWrite* a, const SlotWrite* b) {
+      return a->word.shard() < b->word.shard();
+    });
     std::vector<SlotWrite*> together;
     size_t bytes = 0;
-    for (size_t i = 0; i < by_shard.size(); ++i) {
-      together.push_back(by_shard[i].second);
-      bytes += by_shard[i].second->mutation->EstimatedBytes();
-      const bool last = i + 1 == by_shard.size() || by_shard[i + 1].first != by_shard[i].first;
+    for (size_t i = 0; i < routed.size(); ++i) {
+      const ShardId shard = routed[i]->word.shard();
+      together.push_back(routed[i]);
+      bytes += routed[i]->mutation->EstimatedBytes();
+      const bool last = i + 1 == routed.size() || routed[i + 1]->word.shard() != shard;
       if (!last && together.size() < kMaxWritesAtOnce && bytes < kMaxBytesAtOnce) continue;
-      WriteToShard(shards_[by_shard[i].first].get(), together, &again);
+      WriteToShard(shards_[shard.value()].get(), together, &again);
       together.clear();
       bytes = 0;
     }
     pending.swap(again);
+  }
+}
+
+// All writes of one slot get the same word, so that, if it changes, all of them that have not been
+// done yet fail their guard, and the order of a slot's writes is kept.
+void Router::LoadWords(absl::Span<SlotWrite* const> writes) const {
+  for (bool changed = true; changed;) {
+    for (SlotWrite* const write : writes) write->word = slots_.Load(write->slot);
+    changed = std::any_of(writes.begin(), writes.end(), [this](const SlotWrite* write) {
+      return slots_.Load(write->slot) != write->word;
+    });
   }
 }
 
@@ -120,11 +132,8 @@ void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
   const LatencyTimer timer;
   std::vector<GroupWrite> group_writes(writes.size());
   for (size_t i = 0; i < writes.size(); ++i) {
-    const SlotWord word = slots_.Load(writes[i]->slot);
     group_writes[i].mutation = writes[i]->mutation;
-    // Of another shard by now: a word that it does not have.
-    group_writes[i].guard = {slots_.word(writes[i]->slot),
-                             word.shard() == shard->id ? word.bits() : ~uint64_t{0}};
+    group_writes[i].guard = {slots_.word(writes[i]->slot), writes[i]->word.bits()};
   }
   shard->group->WriteMany(absl::MakeSpan(group_writes));
   uint64_t keys = 0, bytes = 0;
@@ -132,7 +141,7 @@ void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
     GroupWrite& write = group_writes[i];
     writes[i]->status = std::move(write.status);
     if (absl::IsAborted(writes[i]->status)) again->push_back(writes[i]);
-    if (write.effect_bytes == 0) continue;
+    if (!writes[i]->status.ok() || write.effect_bytes == 0) continue;
     keys += write.mutation->KeyCount();
     bytes += write.effect_bytes;
     Add(&slot_counters_[writes[i]->slot].writes, write.mutation->KeyCount());

@@ -51,6 +51,7 @@ class Router {
     Slot slot = 0;
     Mutation* mutation = nullptr;
     absl::Status status;
+    SlotWord word;  // the router's own: by which the write is routed
   };
 
   Router() = default;
@@ -115,6 +116,7 @@ class Router {
 
   absl::StatusOr<Served*> Find(OnlyShard only, Slot slot, SlotWord word) const;
   void CountWrite(Served* shard, Slot slot, const GroupWrite& write, uint64_t latency_ns);
+  void LoadWords(absl::Span<SlotWrite* const> writes) const;
   void WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
                     std::vector<SlotWrite*>* again);
   void ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads);
