@@ -1,4 +1,5 @@
-// Clearing a slot: in memory and in tables, for every way to read, and over recovery.
+// Clearing slots: in memory and in tables, for every way to read, and over recovery.
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
@@ -94,6 +95,27 @@ TEST_F(StoreClearTest, EndsAtItsSlotsBorders) {
   EXPECT_EQ(*t_.store->PersistedProgress(), LogIndex(17)) << "metadata is behind the last slot";
 }
 
+TEST_F(StoreClearTest, TakesARunOfSlots) {
+  const std::string last(20, '\xff');
+  const std::vector<uint16_t> slots = {0, 1, 255, 256, 257, 16382, 16383};
+  for (const bool flush : {false, true}) {
+    for (const auto& [from, to] : std::vector<std::pair<uint16_t, uint16_t>>{
+             {0, 0}, {0, 255}, {1, 256}, {256, 16382}, {257, 16383}, {0, 16383}, {16383, 16383}}) {
+      for (const uint16_t slot : slots) {
+        ASSERT_THAT(t_.Apply(PutEffect(slot, "", "first") + PutEffect(slot, last, "last")), IsOk());
+      }
+      ASSERT_THAT(t_.Note(17), IsOk());
+      if (flush) Flush();
+      ASSERT_THAT(t_.Apply(ClearEffect(from, to)), IsOk());
+      for (const uint16_t slot : slots) {
+        const bool cleared = from <= slot && slot <= to;
+        Expect(slot, cleared ? Content() : Content{{"", "first"}, {last, "last"}});
+      }
+    }
+  }
+  EXPECT_EQ(*t_.store->PersistedProgress(), LogIndex(17)) << "metadata is behind the last slot";
+}
+
 TEST_F(StoreClearTest, TakesWhatCameBeforeItInItsOwnPayload) {
   ASSERT_THAT(t_.Apply(PutEffect(1, "a", "before") + PutEffect(1, "b", "before") + ClearEffect(1) +
                        PutEffect(1, "b", "after") + PutEffect(1, "c", "after")),
@@ -168,8 +190,11 @@ TEST_F(StoreClearTest, RandomEffectsAgainstAMap) {
     const std::string& key = keys[random() % keys.size()];
     const uint64_t dice = random() % 1000;
     if (dice < 15) {
-      ASSERT_THAT(t_.Apply(ClearEffect(slot)), IsOk());
-      model[slot].clear();
+      const uint16_t last = std::max(slot, slots[random() % slots.size()]);
+      ASSERT_THAT(t_.Apply(ClearEffect(slot, last)), IsOk());
+      for (auto& [s, content] : model) {
+        if (slot <= s && s <= last) content.clear();
+      }
     } else if (dice < 300) {
       ASSERT_THAT(t_.Apply(DeleteEffect(slot, key)), IsOk());
       model[slot].erase(key);
@@ -254,12 +279,12 @@ TEST_F(NodeClearTest, RandomLivesAgainstAMap) {
   std::map<uint16_t, Content> model;
   for (int life = 0; life < 15; ++life) {
     for (uint64_t i = random() % 300; i > 0; --i) {
-      const auto slot = static_cast<uint16_t>(random() % 3);
-      const std::string key = "key" + std::to_string(random() % 40);
       const uint64_t dice = random() % 100;
+      const auto slot = static_cast<uint16_t>(random() % (dice < 2 ? 2 : 3));
+      const std::string key = "key" + std::to_string(random() % 40);
       if (dice < 2) {
-        ASSERT_THAT(t_.Write(ClearEffect(slot)), IsOk());
-        model[slot].clear();
+        ASSERT_THAT(t_.Write(ClearEffect(slot, 1)), IsOk());
+        for (uint16_t s = slot; s <= 1; ++s) model[s].clear();
       } else if (dice < 25) {
         ASSERT_THAT(t_.Write(DeleteEffect(slot, key)), IsOk());
         model[slot].erase(key);

@@ -25,9 +25,10 @@ void AppendDelete(uint16_t slot, std::string_view key, std::string* out) {
   AppendKey(slot, key, out);
 }
 
-void AppendClear(uint16_t slot, std::string* out) {
+void AppendClear(uint16_t first, uint16_t last, std::string* out) {
   out->push_back(Effect::kClear);
-  AppendSlot(slot, out);
+  AppendSlot(first, out);
+  AppendSlot(last, out);
 }
 
 bool EffectReader::Next(Effect* effect) {
@@ -39,8 +40,10 @@ bool EffectReader::Next(Effect* effect) {
   effect->store_value = {};
   if (effect->kind == Effect::kClear) {
     // Only the user's slots are cleared: the store's notes of progress lie behind them.
-    ok_ = rest_.Take(kSlotBytes, &effect->store_key) &&
-          SlotOf(effect->store_key) < kFirstMetadataSlot;
+    ok_ = rest_.Take(2 * kSlotBytes, &effect->store_key);
+    if (!ok_) return false;
+    const ClearedSlots slots(effect->store_key);
+    ok_ = slots.first <= slots.last && slots.last < kFirstMetadataSlot;
     return ok_;
   }
   ok_ = rest_.Bytes(&effect->store_key) && effect->store_key.size() >= kSlotBytes &&

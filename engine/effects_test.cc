@@ -14,6 +14,7 @@ TEST(EffectsTest, GoldenBytes) {
   std::string out;
   AppendPut(0x0123, "key", {ValueType::kString, 0x0102030405060708}, "value", &out);
   AppendDelete(16383, "", &out);
+  AppendClear(1, 16383, &out);
   EXPECT_EQ(ToHex(out),
             "01"  // put
             "05"
@@ -26,6 +27,9 @@ TEST(EffectsTest, GoldenBytes) {
             "76616c7565"  // type, flags, expiry, payload
             "02"          // delete
             "02"
+            "3fff"
+            "03"  // clear
+            "0001"
             "3fff");
 }
 
@@ -42,13 +46,17 @@ TEST(EffectsTest, RandomEffectsComeBack) {
       uint16_t slot;
       std::string key, payload;
       uint64_t expiry_ms;
+      uint16_t last;  // of a clear
     };
     std::vector<Expected> expected;
     std::string out;
     for (uint64_t i = random() % 10; i > 0; --i) {
       Expected e = {static_cast<Effect::Kind>(1 + random() % 3),
-                    static_cast<uint16_t>(random() % 16384), random_bytes(300), random_bytes(1000),
-                    random() % 2 == 0 ? 0 : random()};
+                    static_cast<uint16_t>(random() % 16384),
+                    random_bytes(300),
+                    random_bytes(1000),
+                    random() % 2 == 0 ? 0 : random(),
+                    0};
       switch (e.kind) {
         case Effect::kPut:
           AppendPut(e.slot, e.key, {ValueType::kString, e.expiry_ms}, e.payload, &out);
@@ -58,7 +66,8 @@ TEST(EffectsTest, RandomEffectsComeBack) {
           break;
         case Effect::kClear:
           e.key.clear();
-          AppendClear(e.slot, &out);
+          e.last = static_cast<uint16_t>(e.slot + random() % (16384 - e.slot));
+          AppendClear(e.slot, e.last, &out);
           break;
       }
       expected.push_back(std::move(e));
@@ -69,7 +78,12 @@ TEST(EffectsTest, RandomEffectsComeBack) {
       ASSERT_TRUE(reader.Next(&effect));
       EXPECT_EQ(effect.kind, e.kind);
       EXPECT_EQ(SlotOf(effect.store_key), e.slot);
-      EXPECT_EQ(UserKeyOf(effect.store_key), e.key);
+      if (e.kind == Effect::kClear) {
+        EXPECT_EQ(ClearedSlots(effect.store_key).first, e.slot);
+        EXPECT_EQ(ClearedSlots(effect.store_key).last, e.last);
+      } else {
+        EXPECT_EQ(UserKeyOf(effect.store_key), e.key);
+      }
       if (e.kind != Effect::kPut) {
         EXPECT_TRUE(effect.store_value.empty());
         continue;
@@ -109,8 +123,9 @@ TEST(EffectsTest, WhatIsNoEffectIsRefused) {
   using std::string_literals::operator""s;
   EXPECT_FALSE(ReadsWhole("\0"s));                               // no such operation
   EXPECT_FALSE(ReadsWhole("\4\2\0\0"s));                         // nor this
-  EXPECT_FALSE(ReadsWhole("\3\0"s));                             // half a slot
-  EXPECT_FALSE(ReadsWhole("\3\x40\0"s));                         // a slot that is not the user's
+  EXPECT_FALSE(ReadsWhole("\3\0\0\0"s));                         // half a slot
+  EXPECT_FALSE(ReadsWhole("\3\0\1\0\0"s));                       // the last before the first
+  EXPECT_FALSE(ReadsWhole("\3\0\0\x40\0"s));                     // a slot that is not the user's
   EXPECT_FALSE(ReadsWhole("\2\1\0"s));                           // a key without a slot
   EXPECT_FALSE(ReadsWhole("\1\2\0\0\3abc"s));                    // a value without a header
   EXPECT_FALSE(ReadsWhole("\1\2\0\0\12\1\1\0\0\0\0\0\0\0\0"s));  // flags that are not zero

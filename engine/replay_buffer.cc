@@ -47,7 +47,8 @@ absl::Status ReplayBuffer::DrainInto(Store::Batch* batch) {
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     if (it->kind != Effect::kClear) continue;
     SortAndPut(first, it, batch, &status);
-    status.Update(batch->Clear(SlotOf(Key(*it))));
+    const ClearedSlots slots(Key(*it));
+    status.Update(batch->Clear(slots.first, slots.last));
     first = it + 1;
   }
   SortAndPut(first, entries_.end(), batch, &status);

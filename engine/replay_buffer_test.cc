@@ -81,6 +81,20 @@ TEST_F(ReplayBufferTest, AClearStandsBetweenWhatCameBeforeAndAfter) {
   for (const uint16_t slot : {0, 2}) EXPECT_EQ(*t_.Get(slot, "was there"), "x");
 }
 
+TEST_F(ReplayBufferTest, AClearOfSeveralSlots) {
+  for (const uint16_t slot : {0, 1, 2, 3}) ASSERT_THAT(t_.Put(slot, "was there", "x"), IsOk());
+  ASSERT_THAT(buffer_.Add(PutEffect(2, "a", "before") + PutEffect(3, "a", "before")), IsOk());
+  ASSERT_THAT(buffer_.Add(ClearEffect(1, 2) + PutEffect(2, "b", "after")), IsOk());
+  Drain();
+  for (const uint16_t slot : {0, 3}) EXPECT_EQ(*t_.Get(slot, "was there"), "x");
+  for (const uint16_t slot : {1, 2}) {
+    EXPECT_THAT(t_.Get(slot, "was there"), HasCode(absl::StatusCode::kNotFound));
+  }
+  EXPECT_THAT(t_.Get(2, "a"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_EQ(*t_.Get(2, "b"), "after");
+  EXPECT_EQ(*t_.Get(3, "a"), "before");
+}
+
 TEST_F(ReplayBufferTest, ClearsInARowAndAtBothEnds) {
   ASSERT_THAT(t_.Put(1, "was there", "x"), IsOk());
   ASSERT_THAT(buffer_.Add(ClearEffect(1)), IsOk());
@@ -109,9 +123,11 @@ TEST_F(ReplayBufferTest, RandomEffectsAgainstAMap) {
       const uint16_t slot = random() % 2 == 0 ? 7 : 16383;
       const std::string key(random() % 12, static_cast<char>('a' + random() % 2));
       if (random() % 50 == 0) {
-        effects += ClearEffect(slot);
+        const uint16_t last = random() % 2 == 0 ? slot : 16383;
+        effects += ClearEffect(slot, last);
         for (auto it = model.begin(); it != model.end();) {
-          it = it->first.first == slot ? model.erase(it) : std::next(it);
+          const bool cleared = slot <= it->first.first && it->first.first <= last;
+          it = cleared ? model.erase(it) : std::next(it);
         }
       } else if (random() % 3 == 0) {
         effects += DeleteEffect(slot, key);

@@ -247,7 +247,7 @@ absl::Status Store::Batch::Add(std::string_view payload) {
         status = Delete(effect.store_key);
         break;
       case Effect::kClear:
-        status = Clear(SlotOf(effect.store_key));
+        status = Clear(ClearedSlots(effect.store_key).first, ClearedSlots(effect.store_key).last);
         break;
     }
     if (!status.ok()) return status;
@@ -266,9 +266,9 @@ absl::Status Store::Batch::Delete(std::string_view store_key) {
   return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
 }
 
-absl::Status Store::Batch::Clear(uint16_t slot) {
-  const StoreKey begin(slot, "");
-  const StoreKey end(static_cast<uint16_t>(slot + 1), "");
+absl::Status Store::Batch::Clear(uint16_t first, uint16_t last) {
+  const StoreKey begin(first, "");
+  const StoreKey end(static_cast<uint16_t>(last + 1), "");
   const rocksdb::Status status = batch_.DeleteRange(ToSlice(begin.view()), ToSlice(end.view()));
   return status.ok() ? absl::OkStatus() : FromRocksDb(status, "write batch");
 }

@@ -80,8 +80,8 @@ class Store {
     // One effect. Both are as the store knows them.
     absl::Status Put(std::string_view store_key, std::string_view store_value);
     absl::Status Delete(std::string_view store_key);
-    // Deletes every key of the slot.
-    absl::Status Clear(uint16_t slot);
+    // Deletes every key of the slots from `first` to `last`.
+    absl::Status Clear(uint16_t first, uint16_t last);
     // By the thread that applies records: at most the last of them.
     void NoteProgress(LogIndex index);
     size_t bytes() const { return batch_.GetDataSize(); }

@@ -35,11 +35,12 @@ inline std::string DeleteEffect(uint16_t slot, std::string_view key) {
   AppendDelete(slot, key, &effects);
   return effects;
 }
-inline std::string ClearEffect(uint16_t slot) {
+inline std::string ClearEffect(uint16_t first, uint16_t last) {
   std::string effects;
-  AppendClear(slot, &effects);
+  AppendClear(first, last, &effects);
   return effects;
 }
+inline std::string ClearEffect(uint16_t slot) { return ClearEffect(slot, slot); }
 
 // The table files of a store, in order.
 inline std::vector<std::string> TableFiles(const std::string& directory) {

@@ -1,10 +1,10 @@
 #include "replication/group.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/check.h"
@@ -45,7 +45,7 @@ class Group::View final : public GroupView {
     while (indexed_ < records_->size()) Index((*records_)[indexed_++].payload);
     const Effect* const effect = FindEffect(slot, key);
     if (effect == nullptr) {
-      if (cleared_.contains(slot)) return absl::Status(absl::StatusCode::kNotFound, "");
+      if (IsCleared(slot)) return absl::Status(absl::StatusCode::kNotFound, "");
       const absl::Status status = node_->store().Get(slot, key, now_ms_, header, payload);
       if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms_);
       return status;
@@ -68,15 +68,23 @@ class Group::View final : public GroupView {
     return it == latest_.end() ? nullptr : &it->second;
   }
 
+  bool IsCleared(uint16_t slot) const {
+    return std::any_of(cleared_.begin(), cleared_.end(), [slot](const ClearedSlots& slots) {
+      return slots.first <= slot && slot <= slots.last;
+    });
+  }
+
   void Index(std::string_view effects) {
     EffectReader reader(effects);
     Effect effect;
     while (reader.Next(&effect)) {
       if (effect.kind == Effect::kClear) {
-        const uint16_t slot = SlotOf(effect.store_key);
-        absl::erase_if(latest_,
-                       [slot](const auto& entry) { return SlotOf(ToStd(entry.first)) == slot; });
-        cleared_.insert(slot);
+        const ClearedSlots slots(effect.store_key);
+        absl::erase_if(latest_, [&](const auto& entry) {
+          const uint16_t slot = SlotOf(ToStd(entry.first));
+          return slots.first <= slot && slot <= slots.last;
+        });
+        cleared_.push_back(slots);
       } else {
         latest_[ToAbsl(effect.store_key)] = effect;
       }
@@ -90,7 +98,7 @@ class Group::View final : public GroupView {
   size_t indexed_ = 0;  // records whose effects are in latest_
   // Of each key the last put or delete that no clear of its slot follows.
   absl::flat_hash_map<absl::string_view, Effect> latest_;
-  absl::flat_hash_set<uint16_t> cleared_;  // slots: the store has nothing to say of them
+  std::vector<ClearedSlots> cleared_;  // the store has nothing to say of them
 };
 
 Group::Group(std::unique_ptr<Node> node, ExpiryClock* clock, const GroupOptions& options)

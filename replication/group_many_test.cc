@@ -443,6 +443,26 @@ TEST_F(GroupManyTest, AClearTakesTheEffectsOfItsOwnWrite) {
   EXPECT_THAT(t_.Get("b"), HasCode(kNotFound));
 }
 
+TEST_F(GroupManyTest, AClearOfSeveralSlots) {
+  std::optional<std::string> below, first, last, above, again;
+  Writes writes(&t_);
+  for (const uint16_t slot : {1, 2, 4, 5}) writes.Logs(PutEffect(slot, "key", "1"));
+  writes.Logs(ClearEffect(2, 4))
+      .Sees(1, "key", &below)
+      .Sees(2, "key", &first)
+      .Sees(4, "key", &last)
+      .Sees(5, "key", &above)
+      .Logs(PutEffect(4, "key", "2"))
+      .Sees(4, "key", &again);
+  writes.Run();
+  writes.ExpectAllOk();
+  EXPECT_EQ(below, "1");
+  EXPECT_EQ(first, std::nullopt);
+  EXPECT_EQ(last, std::nullopt);
+  EXPECT_EQ(above, "1");
+  EXPECT_EQ(again, "2");
+}
+
 TEST_F(GroupManyTest, AClearOfAFailedWriteIsNotSeen) {
   ASSERT_THAT(t_.Put("stored", "old"), IsOk());
   std::optional<std::string> stored;

@@ -98,8 +98,19 @@ absl::Status DeleteKeysMutation::Evaluate(GroupView*, std::string* effects) {
   return absl::OkStatus();
 }
 
-absl::Status ClearSlotMutation::Evaluate(GroupView*, std::string* effects) {
-  AppendClear(slot_, effects);
+absl::Status ClearSlotsMutation::Evaluate(GroupView*, std::string* effects) {
+  const auto serves = [this](int slot) {
+    const SlotWord word = slots_->Load(static_cast<Slot>(slot));
+    return word.shard() == shard_ && word.state() == SlotState::kServing;
+  };
+  for (int slot = range_.first; slot <= range_.last; ++slot) {
+    if (!serves(slot)) continue;
+    // One effect for as many as are adjacent: RocksDB reads past a few large range tombstones
+    // quickly, past thousands of small ones it does not.
+    const int first = slot;
+    while (slot < range_.last && serves(slot + 1)) ++slot;
+    AppendClear(static_cast<Slot>(first), static_cast<Slot>(slot), effects);
+  }
   return absl::OkStatus();
 }
 

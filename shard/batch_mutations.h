@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "replication/mutation.h"
 #include "shard/load_table.h"
+#include "shard/slot_table.h"
 #include "slotkv/slot.h"
 #include "slotkv/write_batch.h"
 
@@ -68,16 +69,21 @@ class DeleteKeysMutation final : public Mutation {
   size_t bytes_ = 0;
 };
 
-// Deletes whatever a slot holds.
-class ClearSlotMutation final : public Mutation {
+// Deletes whatever a run of slots holds, as far as one shard serves them when it is evaluated.
+class ClearSlotsMutation final : public Mutation {
  public:
-  explicit ClearSlotMutation(Slot slot) : slot_(slot) {}
+  // `slots` must outlive it.
+  ClearSlotsMutation(const SlotTable* slots, ShardId shard, SlotRange range)
+      : slots_(slots), shard_(shard), range_(range) {}
 
   absl::Status Evaluate(GroupView* view, std::string* effects) override;
   size_t EstimatedBytes() const override { return 16; }
+  size_t KeyCount() const override { return 0; }
 
  private:
-  const Slot slot_;
+  const SlotTable* const slots_;
+  const ShardId shard_;
+  const SlotRange range_;
 };
 
 // Changes nothing: when it has come through its group, all writes evaluated before it are applied.

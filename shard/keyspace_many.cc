@@ -41,6 +41,14 @@ SlotRange SlotsOf(std::string_view prefix) {
   return {slot, slot};
 }
 
+// All keys with this prefix that the caller is not barred from are being deleted.
+void NoteWrites(ClusterImpl* impl, OnlyShard only, std::string_view prefix) {
+  impl->loads()->NoteWrites([&](std::string_view key) {
+    return key.substr(0, prefix.size()) == prefix &&
+           impl->router().CheckServed(only, SlotForKey(key)).ok();
+  });
+}
+
 bool OfOneSlot(absl::Span<const std::string_view> keys) {
   return std::all_of(keys.begin(), keys.end(), [&](std::string_view key) {
     return SlotForKey(key) == SlotForKey(keys.front());
@@ -164,8 +172,7 @@ absl::Status Keyspace::DeletePrefix(std::string_view prefix) {
     if (!status.ok()) return status;
   }
   // What loads under way are about to store, and what they have had evaluated, goes as well.
-  impl_->loads()->NoteWrites(
-      [&](std::string_view key) { return key.substr(0, prefix.size()) == prefix; });
+  NoteWrites(impl_.get(), only_, prefix);
   if (absl::Status status = impl_->router().Barrier(only_); !status.ok()) return status;
   Slot first = range.first;
   std::string from;
@@ -207,33 +214,9 @@ absl::Status Keyspace::DeletePrefix(std::string_view prefix) {
 absl::Status Keyspace::DeleteAll() {
   const CallGate::Pass pass(impl_->gate());
   if (!pass.open()) return Closed();
-  impl_->loads()->NoteWrites([](std::string_view) { return true; });
-  if (absl::Status status = impl_->router().Barrier(only_); !status.ok()) return status;
-  for (int first = 0; first < kSlotCount;) {
-    std::vector<Slot> found;
-    // A slot that changes hands is visited again, and then stands there twice: no harm.
-    absl::Status status = impl_->router().VisitKeys(
-        only_, static_cast<Slot>(first), "", kLastSlot, "",
-        [&](Slot slot, std::string_view, const ValueHeader&, std::string_view) {
-          found.push_back(slot);
-          return found.size() < kMaxStepSlots ? Router::Visit::kNextSlot : Router::Visit::kEnd;
-        },
-        [](Slot) {});
-    if (!status.ok()) return status;
-    if (found.empty()) break;
-    std::deque<ClearSlotMutation> mutations;
-    std::vector<Router::SlotWrite> writes;
-    for (const Slot slot : found) {
-      mutations.emplace_back(slot);
-      writes.push_back({slot, &mutations.back(), absl::OkStatus(), SlotWord()});
-    }
-    impl_->router().WriteMany(only_, absl::MakeSpan(writes));
-    for (Router::SlotWrite& write : writes) {
-      if (!write.status.ok()) return std::move(write.status);
-    }
-    first = found.back() + 1;
-  }
-  return absl::OkStatus();
+  // What loads under way have had evaluated comes before the clears.
+  NoteWrites(impl_.get(), only_, /*prefix=*/"");
+  return impl_->router().ClearSlots(only_);
 }
 
 // ---- Scans ----

@@ -20,6 +20,9 @@ constexpr size_t kMaxBytesAtOnce = Group::kMaxGroupBytes;
 // Slots that one reader of a store visits.
 constexpr size_t kMaxSlotsInRun = 256;
 
+// The guard of what concerns no slot in particular.
+const std::atomic<uint64_t> kUnguarded{0};
+
 void Add(std::atomic<uint64_t>* counter, uint64_t n) {
   counter->fetch_add(n, std::memory_order_relaxed);
 }
@@ -149,13 +152,43 @@ void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
   if (keys != 0) shard->counters.NoteWrite(keys, bytes, timer.ElapsedNs());
 }
 
+absl::Status Router::ClearSlots(OnlyShard only) {
+  std::vector<SlotWord> done(kSlotCount);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int first = 0; first < kSlotCount;) {
+      const SlotWord word = slots_.Load(static_cast<Slot>(first));
+      int last = first;
+      bool is_new = false;
+      for (int slot = first; slot < kSlotCount; last = slot++) {
+        const SlotWord now = slots_.Load(static_cast<Slot>(slot));
+        if (now.shard() != word.shard()) break;
+        // What is frozen is not cleared: it is looked at until it changes.
+        is_new = is_new || now != done[slot] || now.state() != SlotState::kServing;
+        done[slot] = now;
+      }
+      const SlotRange range = {static_cast<Slot>(first), static_cast<Slot>(last)};
+      first = last + 1;
+      if (!is_new || (only.has_value() && *only != word.shard())) continue;
+      // A slot whose word changes before its clear is evaluated is found changed in the next round.
+      changed = true;
+      const absl::StatusOr<Served*> shard = Find(only, range.first, word);
+      if (!shard.ok()) return shard.status();
+      ClearSlotsMutation clear(&slots_, word.shard(), range);
+      if (absl::Status status = (*shard)->group->Write(&clear, {&kUnguarded, 0}); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Router::Barrier(OnlyShard only) {
-  static const std::atomic<uint64_t> nothing{0};
   for (const std::unique_ptr<Served>& shard : shards_) {
     if (shard == nullptr || shard->group == nullptr) continue;
     if (only.has_value() && *only != shard->id) continue;
     BarrierMutation barrier;
-    if (absl::Status status = shard->group->Write(&barrier, {&nothing, 0}); !status.ok()) {
+    if (absl::Status status = shard->group->Write(&barrier, {&kUnguarded, 0}); !status.ok()) {
       return status;
     }
   }
@@ -311,9 +344,7 @@ absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, S
         expired = true;
         continue;
       }
-      const Visit wish = visit(slot, reader->key(), reader->header(), reader->payload());
-      *ended = wish == Visit::kEnd;
-      if (wish == Visit::kNextSlot) break;
+      *ended = visit(slot, reader->key(), reader->header(), reader->payload()) == Visit::kEnd;
     }
     if (!reader->status().ok()) return reader->status();
     *next = slot;

@@ -77,7 +77,7 @@ class Router {
   void ReadMany(OnlyShard only, absl::Span<KeyRead> reads);
 
   // What a visitor of keys wants next.
-  enum class Visit { kNextKey, kNextSlot, kEnd };
+  enum class Visit { kNextKey, kEnd };
   using KeyVisitor =
       absl::FunctionRef<Visit(Slot, std::string_view key, const ValueHeader&, std::string_view)>;
   // Visits the live keys of the slots from `first` to `last` that begin with `prefix` and do not
@@ -88,6 +88,9 @@ class Router {
   absl::Status VisitKeys(OnlyShard only, Slot first, std::string_view from, Slot last,
                          std::string_view prefix, KeyVisitor visit,
                          absl::FunctionRef<void(Slot)> undo);
+
+  // Deletes whatever the slots hold that the caller is not barred from.
+  absl::Status ClearSlots(OnlyShard only);
 
   // Waits until everything that the groups have evaluated so far is applied.
   absl::Status Barrier(OnlyShard only);
