@@ -18,9 +18,11 @@ class StrongId {
  public:
   using Value = Rep;
 
+  // Zero, which names nothing, or `value`.
   constexpr StrongId() = default;
   explicit constexpr StrongId(Rep value) : value_(value) {}
 
+  // The number; the id after this one; the prefix and the number.
   constexpr Rep value() const { return value_; }
   constexpr StrongId Next() const { return StrongId(value_ + 1); }
   std::string ToString() const { return Tag::kPrefix + std::to_string(value_); }
@@ -41,6 +43,7 @@ class StrongId {
   Rep value_ = 0;
 };
 
+// What tells the ids below apart, and what stands before their numbers in text.
 struct ShardIdTag {
   static constexpr const char* kPrefix = "shard-";
 };

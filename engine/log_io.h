@@ -4,6 +4,7 @@
 
 namespace slotkv {
 
+// The ways of writing a log file; Options::log_io.
 enum class LogIo {
   kAuto,    // kMapped on ext4, XFS and tmpfs, else kWrite
   kMapped,  // stores into a shared mapping of reserved space; a kill -9 loses nothing of it

@@ -6,6 +6,7 @@
 
 namespace slotkv {
 
+// How much a line matters.
 enum class LogLevel {
   kInfo,     // opened, recovered, closed
   kWarning,  // something is wrong and slotkv goes on: a zone is down, a disk is full

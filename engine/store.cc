@@ -424,7 +424,7 @@ absl::Status Store::ApproximateSlotBytes(uint16_t first, absl::Span<uint64_t> by
   }
   rocksdb::SizeApproximationOptions options;
   options.include_files = true;
-  options.include_memtables = true;
+  options.include_memtables = false;  // ours cannot tell
   return StoreStatus(db_->GetApproximateSizes(options, db_->DefaultColumnFamily(), ranges.data(),
                                               static_cast<int>(ranges.size()), bytes.data()),
                      directory_);

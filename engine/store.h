@@ -153,7 +153,7 @@ class Store {
   uint64_t table_bytes() const;
   // About how many keys there are, by RocksDB's own counts.
   uint64_t estimated_keys() const;
-  // About how many bytes the keys of each slot from `first` on take in tables and memtables.
+  // About how many bytes the keys of each slot from `first` on take in tables.
   absl::Status ApproximateSlotBytes(uint16_t first, absl::Span<uint64_t> bytes) const;
   // Reads all table files and checks their checksums.
   absl::Status VerifyChecksums() const;

@@ -54,11 +54,15 @@ class Shard final : public Keyspace {
   Shard(std::shared_ptr<ClusterImpl> impl, ShardId id) : Keyspace(std::move(impl), id) {}
 };
 
+// The whole cluster: the calls of Keyspace for all keys, and what concerns the cluster itself.
 class Cluster final : public Keyspace {
  public:
   // Opens the cluster at `path`, or creates it there. One process at a time: a second one gets
-  // Unavailable. Bad options are InvalidArgument; a damaged directory is DataLoss and is left as
-  // it was found.
+  // Unavailable, as does whoever finds no majority of the zones. Bad options or an empty path are
+  // InvalidArgument; a damaged directory is DataLoss and is left as it was found; a format of
+  // another release is Unimplemented. NotFound and AlreadyExists as Options::create_if_missing and
+  // error_if_exists say; FailedPrecondition for zones on one device (require_distinct_devices), or
+  // a creation that was cut short and had other zones.
   static absl::StatusOr<std::unique_ptr<Cluster>> Open(const Options& options,
                                                        const std::string& path);
 
@@ -72,7 +76,9 @@ class Cluster final : public Keyspace {
   Cluster& operator=(const Cluster&) = delete;
 
   // Refuses new calls with Cancelled, waits for running ones, syncs and closes all files. Returns
-  // the first error met; the cluster is closed all the same. A second call returns ok.
+  // the first error met; the cluster is closed all the same. A second call returns ok, at once,
+  // even while the first is still at work. Not to be called by a loader or an EventListener, for
+  // which it would wait.
   absl::Status Close();
 
   // ---- Look ----
@@ -83,7 +89,7 @@ class Cluster final : public Keyspace {
   ClusterStats GetStats(const StatsOptions& options = {});
   // Reads everything: checksums of tables and logs, every record's form, every key in its slot,
   // each slot owned once, no keys of a slot that its shard does not own. DataLoss names the first
-  // damage found.
+  // damage found; Unavailable if a shard is not served.
   absl::Status Verify();
 
   // ---- Serve ----

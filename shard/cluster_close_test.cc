@@ -2,6 +2,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -38,6 +39,33 @@ std::vector<std::function<absl::Status(Cluster*)>> EveryCall() {
       [](Cluster* c) { return c->Persist("k").status(); },
       [](Cluster* c) { return c->TimeToLive("k").status(); },
       [](Cluster* c) { return c->GetAndTouch("k", absl::Seconds(1)).status(); },
+      [](Cluster* c) { return c->SetRange("k", 0, "1").status(); },
+      [](Cluster* c) {
+        return c->MultiGet({"k", "n"})[1].status();
+      },
+      [](Cluster* c) {
+        return c->MultiSet({{"k", "1"}, {"m", "2"}})[1];
+      },
+      [](Cluster* c) {
+        WriteBatch batch;
+        batch.Set("k", "1");
+        return c->Write(batch);
+      },
+      [](Cluster* c) { return c->DeletePrefix("prefix"); },
+      [](Cluster* c) {
+        return c
+            ->GetOrLoad("l",
+                        [](std::string_view) -> absl::StatusOr<std::string> { return "loaded"; })
+            .status();
+      },
+      [](Cluster* c) {
+        return c->HashSet("h", {{"f", "v"}}).status();
+      },
+      [](Cluster* c) { return c->HashGet("h", "f").status(); },
+      [](Cluster* c) { return c->HashGetAll("h").status(); },
+      [](Cluster* c) { return c->HashDelete("h", {"f"}).status(); },
+      [](Cluster* c) { return c->Scan().status(); },
+      [](Cluster* c) { return c->shard(ShardId(1)).status(); },
       [](Cluster* c) { return c->CountKeysInSlot(0).status(); },
       [](Cluster* c) { return c->KeysInSlot(0, 1).status(); },
       [](Cluster* c) { return c->Verify(); },
@@ -50,7 +78,9 @@ TEST_F(ClusterCloseTest, EveryCallIsCancelledAfterwards) {
   for (const auto& call : EveryCall()) {
     EXPECT_THAT(call(cluster_.get()), HasError(absl::StatusCode::kCancelled, "closed"));
   }
+  EXPECT_THAT(cluster_->DeleteAll(), HasCode(absl::StatusCode::kCancelled));
   EXPECT_TRUE(cluster_->GetTopology().shards().empty());
+  EXPECT_TRUE(cluster_->GetStats().shards.empty());
   EXPECT_THAT(cluster_->Close(), IsOk());
   // The directory is free while the object still stands.
   EXPECT_THAT(Cluster::Open(options_, path_), IsOk());

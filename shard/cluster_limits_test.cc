@@ -1,4 +1,4 @@
-// How long keys and values may be.
+// How long keys and values may be, and what they are part of.
 #include <sys/mman.h>
 
 #include <string>
@@ -12,8 +12,6 @@
 
 namespace slotkv {
 namespace {
-
-constexpr size_t kMiB = size_t{1} << 20;
 
 // Zeros that take no memory until they are read.
 class HugeView {
@@ -70,6 +68,23 @@ TEST_F(ClusterLimitsTest, EveryCallRefusesALongerKey) {
   EXPECT_THAT(cluster_->Persist(key), refused);
   EXPECT_THAT(cluster_->TimeToLive(key), refused);
   EXPECT_THAT(cluster_->GetAndTouch(key, absl::Seconds(1)), refused);
+  EXPECT_THAT(cluster_->SetRange(key, 0, "v"), refused);
+  EXPECT_THAT(cluster_->MultiGet({key})[0], refused);
+  EXPECT_THAT(cluster_->MultiSet({{key, "v"}})[0], refused);
+  WriteBatch batch;
+  batch.Set(key, "v");
+  EXPECT_THAT(cluster_->Write(batch), refused);
+  EXPECT_THAT(cluster_->DeletePrefix(key), refused);
+  EXPECT_THAT(
+      cluster_->GetOrLoad(key, [](std::string_view) -> absl::StatusOr<std::string> { return "v"; }),
+      refused);
+  EXPECT_THAT(cluster_->HashSet(key, {{"f", "v"}}), refused);
+  EXPECT_THAT(cluster_->HashGet(key, "f"), refused);
+  EXPECT_THAT(cluster_->HashGetAll(key), refused);
+  EXPECT_THAT(cluster_->HashDelete(key, {"f"}), refused);
+  ScanOptions with_prefix;
+  with_prefix.prefix = key;
+  EXPECT_THAT(cluster_->Scan(with_prefix), refused);
   EXPECT_EQ(value, "as it was");
   EXPECT_THAT(cluster_->CountKeysInSlot(SlotForKey(key)), HoldsValue(0u));
 }
@@ -81,6 +96,10 @@ TEST_F(ClusterLimitsTest, RefusesALongerValue) {
   EXPECT_THAT(cluster_->Set("k", huge.view()), refused);
   EXPECT_THAT(cluster_->Append("k", huge.view()), refused);
   EXPECT_THAT(cluster_->CompareAndSet("k", "1", huge.view()), refused);
+  EXPECT_THAT(cluster_->SetRange("k", 0, huge.view()), refused);
+  const auto statuses = cluster_->MultiSet({{"j", "2"}, {"k", huge.view()}});
+  EXPECT_THAT(statuses[0], IsOk());
+  EXPECT_THAT(statuses[1], refused);
   // One byte is there already: the sum is too long.
   EXPECT_THAT(cluster_->Append("k", huge.view().substr(1)),
               HasError(absl::StatusCode::kResourceExhausted, "a value of 536870913 bytes"));
@@ -90,25 +109,19 @@ TEST_F(ClusterLimitsTest, RefusesALongerValue) {
   EXPECT_THAT(cluster_->Get("k"), HoldsValue("1"));
 }
 
-// Longer than a log segment.
-TEST_F(ClusterLimitsTest, AValueOfEightyMegabytes) {
-  std::string value(80 * kMiB, '\0');
-  for (size_t i = 0; i < value.size(); i += 4096) value[i] = static_cast<char>(i / 4096 % 251);
-  ASSERT_THAT(cluster_->Set("small", "before"), IsOk());
-  ASSERT_THAT(cluster_->Set("large", value), IsOk());
-  ASSERT_THAT(cluster_->Append("large", "!"), HoldsValue(value.size() + 1));
-  value += '!';
-  ASSERT_THAT(cluster_->Set("small", "after"), IsOk());
-  for (int round = 0; round < 2; ++round) {
-    std::string got;
-    ASSERT_THAT(cluster_->Get("large", &got), IsOk());
-    EXPECT_TRUE(got == value);
-    EXPECT_THAT(cluster_->Get("small"), HoldsValue("after"));
-    if (round == 0) Open();
+TEST_F(ClusterLimitsTest, SetRangeRefusesToGrowAValueBeyond) {
+  const auto beyond = HasError(absl::StatusCode::kResourceExhausted, "would exceed 536870912");
+  ASSERT_THAT(cluster_->Set("k", "12345"), IsOk());
+  for (const uint64_t offset : {uint64_t{kMaxValueBytes}, uint64_t{kMaxValueBytes} - 1,
+                                uint64_t{1} << 63, ~uint64_t{0}, ~uint64_t{0} - 1}) {
+    EXPECT_THAT(cluster_->SetRange("k", offset, "ab"), beyond) << offset;
+    EXPECT_THAT(cluster_->SetRange("missing", offset, "ab"), beyond) << offset;
+    // No bytes change nothing, wherever.
+    EXPECT_THAT(cluster_->SetRange("k", offset, ""), HoldsValue(5u));
+    EXPECT_THAT(cluster_->SetRange("missing", offset, ""), HoldsValue(0u));
   }
-  EXPECT_THAT(cluster_->Verify(), IsOk());
-  EXPECT_THAT(cluster_->Delete("large"), HoldsValue(true));
-  EXPECT_THAT(cluster_->Exists("large"), HoldsValue(false));
+  EXPECT_THAT(cluster_->Get("k"), HoldsValue("12345"));
+  EXPECT_THAT(cluster_->Exists("missing"), HoldsValue(false));
 }
 
 }  // namespace

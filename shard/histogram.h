@@ -15,17 +15,20 @@ namespace slotkv {
 // shorter counts in the last or the first.
 class Histogram {
  public:
+  // How many buckets there are.
   static constexpr size_t kBuckets = 4 * 31;
 
   // The bucket of a latency, and where a bucket ends, in ns.
   static size_t BucketOf(uint64_t latency_ns);
   static uint64_t UpperBoundNs(size_t bucket);
 
+  // Records `count` latencies of a bucket, which is below kBuckets, and what they come to in ns.
   void Add(size_t bucket, uint64_t count) {
     counts_[bucket] += count;
     count_ += count;
   }
   void AddSum(uint64_t sum_ns) { sum_ns_ += sum_ns; }
+  // Adds what `other` has recorded.
   Histogram& operator+=(const Histogram& other);
 
   // How many latencies were recorded, and how many in one bucket.

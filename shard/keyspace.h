@@ -71,8 +71,10 @@ struct HashField {
   }
 };
 
+// What a key holds.
 enum class KeyType { kString, kHash };
 
+// A key that Scan has found.
 struct ScanEntry {
   std::string key;
   KeyType type = KeyType::kString;
@@ -80,6 +82,7 @@ struct ScanEntry {
   std::string value;
 };
 
+// What one call of Scan returns.
 struct ScanPage {
   // In the order of the slots and, within one, bytewise by key.
   std::vector<ScanEntry> entries;
@@ -88,6 +91,7 @@ struct ScanPage {
   std::string cursor;
 };
 
+// The calls that Cluster and Shard share; neither is opened as a Keyspace.
 class Keyspace {
  public:
   // ---- Strings ----
@@ -95,6 +99,7 @@ class Keyspace {
   // FailedPrecondition if `options.condition` does not hold. Replaces a hash, too.
   absl::Status Set(std::string_view key, std::string_view value, const SetOptions& options = {});
 
+  // The string at `key`; NotFound if there is none.
   absl::StatusOr<std::string> Get(std::string_view key);
   // As above, into `*value`, whose buffer is reused. A missing key leaves it as it was; after
   // another error it is unspecified.
@@ -105,8 +110,9 @@ class Keyspace {
   absl::StatusOr<bool> Exists(std::string_view key);
 
   // Adds `delta` to the decimal integer at `key` (missing: 0) and returns the sum; the expiry
-  // stays. FailedPrecondition if the value is not a 64-bit decimal integer, OutOfRange if the sum
-  // is not. (Redis: INCRBY.)
+  // stays, and a new key gets Options::default_ttl, here as in Append and SetRange.
+  // FailedPrecondition if the value is not a 64-bit decimal integer, OutOfRange if the sum is not.
+  // (Redis: INCRBY.)
   absl::StatusOr<int64_t> Increment(std::string_view key, int64_t delta);
 
   // Appends to the value at `key` (missing: empty) and returns the new length; the expiry stays.
@@ -145,14 +151,15 @@ class Keyspace {
   // Deletes every key that begins with `prefix` and was there when the call began. Not atomic: it
   // works in steps of bounded size, beside which others read and write; after an error some are
   // deleted and some are not. Looks at every slot, unless `prefix` has a whole hash tag.
+  // The empty prefix is DeleteAll; one longer than kMaxKeyBytes is InvalidArgument.
   absl::Status DeletePrefix(std::string_view prefix);
   // The same for all keys. (Redis: FLUSHALL.)
   absl::Status DeleteAll();
 
   // ---- Expiry ----
 
-  // The key will live `ttl` from now; a ttl that is not positive deletes it. True if the key
-  // existed. (Redis: PEXPIRE.)
+  // The key will live `ttl` from now; a ttl that is not positive deletes it, an infinite one
+  // removes the expiry. True if the key existed. (Redis: PEXPIRE.)
   absl::StatusOr<bool> Expire(std::string_view key, absl::Duration ttl);
   // Removes the expiry. True if there was one.
   absl::StatusOr<bool> Persist(std::string_view key);
@@ -172,8 +179,8 @@ class Keyspace {
   //
   // A loader that fails, or throws, stores nothing; its error, or exception, is its caller's alone,
   // and of those who wait the next runs its own loader. A value that was loaded but could not be
-  // stored, for want of space say, is returned all the same (ShardStats::loads_not_stored). A
-  // loader must not call GetOrLoad for its own key: it would wait for itself.
+  // stored, for want of space say, is returned all the same (ClusterStats::loads_not_stored). A
+  // loader must not call GetOrLoad for its own key, nor Cluster::Close: it would wait for itself.
   absl::StatusOr<std::string> GetOrLoad(
       std::string_view key, absl::FunctionRef<absl::StatusOr<std::string>(std::string_view)> loader,
       const LoadOptions& options = {});
@@ -203,7 +210,8 @@ class Keyspace {
   // exactly once; one that comes or goes meanwhile may be seen or not. InvalidArgument for a cursor
   // that no Scan has given. (Redis: SCAN.)
   absl::StatusOr<ScanPage> Scan(const ScanOptions& options = {});
-  // Live keys of the slot; reads all of them.
+  // Live keys of the slot; reads all of them. Here and below InvalidArgument for a slot that is not
+  // below kSlotCount.
   absl::StatusOr<uint64_t> CountKeysInSlot(Slot slot);
   // Up to `limit` live keys of the slot, in bytewise order.
   absl::StatusOr<std::vector<std::string>> KeysInSlot(Slot slot, size_t limit);

@@ -29,12 +29,14 @@ enum class Fsync {
 // A failure domain: a directory root, normally one disk.
 struct Zone {
   std::string name;  // 1 to 64 of a-z A-Z 0-9 _ -; unique in the cluster
-  // Where its copies live; created if missing. A relative one is below the cluster's directory.
+  // Where its copies live; created if missing. A relative one is below the cluster's directory. Not
+  // empty; unique in the cluster.
   std::string path;
 };
 
+// How Cluster::Open opens or creates a cluster.
 struct Options {
-  // Creates the cluster if the path holds none.
+  // Creates the cluster if the path holds none; otherwise that is NotFound.
   bool create_if_missing = true;
   // Refuses a path that holds a cluster already (AlreadyExists).
   bool error_if_exists = false;
@@ -46,11 +48,11 @@ struct Options {
   // of each shard: more than 0 is Unimplemented.
   int replicas_per_shard = 0;
 
-  // Failure domains. Empty: three, named zone-a, zone-b and zone-c, below the cluster's own
-  // directory. For an existing cluster a zone named here is looked for at this path (a disk that
-  // is mounted elsewhere now); a name that the cluster does not know is InvalidArgument.
+  // Failure domains, up to 64. Empty: three, named zone-a, zone-b and zone-c, below the cluster's
+  // own directory. For an existing cluster a zone named here is looked for at this path (a disk
+  // that is mounted elsewhere now); a name that the cluster does not know is InvalidArgument.
   std::vector<Zone> zones;
-  // Refuses zones that share a device, for they would be lost together.
+  // Refuses zones that share a device (FailedPrecondition), for they would be lost together.
   bool require_distinct_devices = false;
 
   // See Fsync. kAlways costs one device flush for each group of concurrent writes.
@@ -88,6 +90,7 @@ enum class SetCondition {
   kIfPresent,  // only if the key exists (Redis: XX)
 };
 
+// How Set writes.
 struct SetOptions {
   // The key lives this long from now; positive. Infinite: Options::default_ttl applies, which is
   // infinite by itself.
@@ -117,10 +120,11 @@ struct ScanOptions {
   // Empty: from the beginning. Otherwise ScanPage::cursor of the page before; the other options are
   // to be the same.
   std::string cursor;
-  // Keys on a page, 1 to kMaxScanLimit. A page has fewer if it is the last, or if its keys and
-  // values come to more than 8 MiB.
+  // Keys on a page, 1 to kMaxScanLimit. A page has fewer if it is the last, which may be empty, or
+  // if its keys and values come to more than 8 MiB.
   size_t limit = 1000;
-  // Only keys that begin with this. With a whole hash tag in it only that slot is looked at.
+  // Only keys that begin with this, of up to kMaxKeyBytes. With a whole hash tag in it only that
+  // slot is looked at.
   std::string prefix;
   // The values of strings, too.
   bool values = false;

@@ -13,13 +13,16 @@
 
 namespace slotkv {
 
+// Which shard is to be asked, and for how long that holds.
 struct Redirect {
+  // The kinds of Redis Cluster.
   enum Kind {
     kMoved,  // `shard` owns the slot, for now and later: remember it
     // Of a slot that is on its way between two shards; this release has no such slots yet.
     kAsk,       // ask `shard` this once
     kTryAgain,  // some of the keys are here and some are there: try again in a moment
   };
+  // Why; which slot was asked for; whom to ask instead (kTryAgain: of no meaning).
   Kind kind = kMoved;
   Slot slot = 0;
   ShardId shard;

@@ -40,6 +40,7 @@ struct NodeStats {
   uint64_t memtable_bytes = 0;
 };
 
+// One shard: what its callers asked for, and the copies that it has.
 struct ShardStats {
   ShardId id;
   int slots = 0;  // owned
@@ -60,17 +61,19 @@ struct ShardStats {
   std::vector<NodeStats> nodes;
 };
 
+// One slot: its owner, and keys read and written in it, counted as ShardStats counts them.
 struct SlotStats {
   ShardId shard;
   uint64_t reads = 0;
   uint64_t writes = 0;
   // Live keys, if StatsOptions::count_keys.
   std::optional<uint64_t> keys;
-  // About how many bytes they take in tables and memtables, if StatsOptions::slot_bytes; a few keys
-  // may count as none.
+  // About how many bytes they take in table files, if StatsOptions::slot_bytes: what is in memory
+  // alone does not count, and a few keys may count as none.
   std::optional<uint64_t> bytes;
 };
 
+// The whole cluster; `epoch` is its topology's.
 struct ClusterStats {
   Epoch epoch;
   std::vector<ShardStats> shards;  // ascending by id
@@ -79,7 +82,7 @@ struct ClusterStats {
   uint64_t loads = 0;
   uint64_t load_waits = 0;
   uint64_t loads_not_stored = 0;
-  // Blocks and memtables in memory, and their bound (Options::memory_bytes).
+  // Bytes of blocks and memtables in memory, and their bound (Options::memory_bytes).
   uint64_t memory_bytes_used = 0;
   uint64_t memory_bytes = 0;
 };

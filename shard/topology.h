@@ -16,6 +16,7 @@
 
 namespace slotkv {
 
+// What a copy is to its shard.
 enum class Role { kPrimary, kReplica };
 
 std::ostream& operator<<(std::ostream& out, Role role);
@@ -45,11 +46,13 @@ struct ShardInfo {
   // Never empty; exactly one is the primary.
   std::vector<NodeInfo> nodes;
 
+  // The one node of `nodes` that is the primary; without one the process is aborted.
   const NodeInfo& primary() const;
   // Slots owned, 0..16384.
   int SlotCount() const;
 };
 
+// Thread-safe, as every immutable value is.
 class Topology {
  public:
   // Epoch 0, no shards.
@@ -57,13 +60,15 @@ class Topology {
   // `shards` ascending by id, their slots disjoint.
   Topology(Epoch epoch, std::vector<ShardInfo> shards);
 
+  // Higher after every change.
   Epoch epoch() const { return content_->epoch; }
 
   // Ascending by id.
   absl::Span<const ShardInfo> shards() const& { return content_->shards; }
   std::vector<ShardInfo> shards() && { return content_->shards; }
 
-  // The shard that owns the slot. Slots have owners in every topology that a Cluster returns.
+  // The shard that owns the slot, which is below kSlotCount. Slots have owners in every topology
+  // that an open Cluster returns.
   ShardId OwnerOf(Slot slot) const { return content_->owners[slot]; }
 
   // Null if there is no such shard. Valid as long as this Topology or a copy of it.

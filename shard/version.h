@@ -5,6 +5,7 @@
 
 namespace slotkv {
 
+// Major and minor version, and MAJOR.MINOR.PATCH.
 inline constexpr int kVersionMajor = 0;
 inline constexpr int kVersionMinor = 1;
 inline constexpr const char* kVersion = "0.1.0";

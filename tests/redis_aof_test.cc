@@ -23,8 +23,8 @@
 #include "gtest/gtest.h"
 #include "slotkv/cluster.h"
 #include "tests/child_process.h"
+#include "tests/random_commands.h"
 #include "tests/redis_process.h"
-#include "tests/string_commands.h"
 #include "tests/test_support.h"
 #include "tools/aof_manifest.h"
 #include "tools/buffered_input.h"
@@ -48,7 +48,9 @@ std::string Tool() { return std::getenv("SLOTKV_TOOL"); }
 
 // What Redis says about a key.
 struct RedisKey {
+  bool is_hash = false;
   std::string value;
+  std::map<std::string, std::string> fields;
   // Milliseconds since 1970; -1 without expiry.
   int64_t expires_ms = 0;
 };
@@ -64,7 +66,7 @@ class RedisAofTest : public testing::Test {
 
   // Sends commands, one in twenty with others in a transaction, and returns how many were refused.
   // `sent`, if there is one, gets their bytes.
-  int SendCommands(StringCommands* commands, int count, std::string* sent = nullptr) {
+  int SendCommands(RandomCommands* commands, int count, std::string* sent = nullptr) {
     int refused = 0;
     std::vector<RedisArguments> pipeline;
     for (int i = 0; i < count; ++i) {
@@ -95,23 +97,35 @@ class RedisAofTest : public testing::Test {
     return errors;
   }
 
-  // All keys whose time has not passed.
-  std::map<std::string, RedisKey> RedisKeys() {
-    std::map<std::string, RedisKey> keys;
-    absl::StatusOr<RedisReply> names = redis_->client()->Call({"KEYS", "*"});
-    EXPECT_THAT(names, IsOk());
-    if (!names.ok()) return keys;
-    std::vector<RedisArguments> questions;
-    for (size_t i = 0; i < names->elements.size(); ++i) {
-      questions.push_back({"GET", names->elements[i].text});
-      questions.push_back({"PEXPIRETIME", names->elements[i].text});
-    }
+  std::vector<RedisReply> Ask(const std::vector<RedisArguments>& questions) {
     absl::StatusOr<std::vector<RedisReply>> answers = redis_->client()->Pipeline(questions);
     EXPECT_THAT(answers, IsOk());
-    if (!answers.ok()) return keys;
-    for (size_t i = 0; i < names->elements.size(); ++i) {
-      EXPECT_FALSE((*answers)[2 * i].nil) << "a key expired meanwhile";
-      keys[names->elements[i].text] = {(*answers)[2 * i].text, (*answers)[2 * i + 1].integer};
+    return answers.ok() ? *std::move(answers) : std::vector<RedisReply>(questions.size());
+  }
+
+  // All keys whose time has not passed.
+  std::map<std::string, RedisKey> RedisKeys() {
+    const std::vector<RedisReply> names = Ask({{"KEYS", "*"}})[0].elements;
+    std::vector<RedisArguments> questions;
+    for (const RedisReply& name : names) questions.push_back({"TYPE", name.text});
+    const std::vector<RedisReply> types = Ask(questions);
+    questions.clear();
+    for (size_t i = 0; i < names.size(); ++i) {
+      questions.push_back({types[i].text == "hash" ? "HGETALL" : "GET", names[i].text});
+      questions.push_back({"PEXPIRETIME", names[i].text});
+    }
+    const std::vector<RedisReply> answers = Ask(questions);
+    std::map<std::string, RedisKey> keys;
+    for (size_t i = 0; i < names.size(); ++i) {
+      RedisKey& key = keys[names[i].text];
+      const RedisReply& value = answers[2 * i];
+      EXPECT_FALSE(value.nil || value.IsError()) << "a key expired meanwhile";
+      key.is_hash = types[i].text == "hash";
+      key.value = value.text;
+      for (size_t at = 0; at + 1 < value.elements.size(); at += 2) {
+        key.fields[value.elements[at].text] = value.elements[at + 1].text;
+      }
+      key.expires_ms = answers[2 * i + 1].integer;
     }
     return keys;
   }
@@ -125,27 +139,52 @@ class RedisAofTest : public testing::Test {
     EXPECT_EQ((*cluster)->GetTopology().shards().size(), 3);
     const std::map<std::string, RedisKey> keys = RedisKeys();
     EXPECT_GT(keys.size(), 1000);
+    int hashes = 0;
     int differences = 0;
     for (const auto& [key, expected] : keys) {
+      hashes += expected.is_hash ? 1 : 0;
       const std::string difference = Difference(cluster->get(), key, expected, tolerance);
       if (difference.empty()) continue;
       if (++differences <= 10) ADD_FAILURE() << absl::CHexEscape(key) << ": " << difference;
     }
     EXPECT_EQ(differences, 0);
+    EXPECT_GT(hashes, 400);
     ExpectNoOthers(cluster->get(), keys);
     EXPECT_THAT((*cluster)->Verify(), IsOk());
     EXPECT_THAT((*cluster)->Close(), IsOk());
   }
 
-  static std::string Difference(Cluster* cluster, const std::string& key, const RedisKey& expected,
-                                absl::Duration tolerance) {
+  static std::string StringDifference(Cluster* cluster, const std::string& key,
+                                      const std::string& expected) {
     absl::StatusOr<std::string> value = cluster->Get(key);
     if (!value.ok()) return value.status().ToString();
-    if (*value != expected.value) {
-      return absl::StrCat("Redis has ", expected.value.size(),
-                          " bytes: ", absl::CHexEscape(expected.value.substr(0, 100)), ", slotkv ",
-                          value->size(), ": ", absl::CHexEscape(value->substr(0, 100)));
+    if (*value == expected) return "";
+    return absl::StrCat("Redis has ", expected.size(),
+                        " bytes: ", absl::CHexEscape(expected.substr(0, 100)), ", slotkv ",
+                        value->size(), ": ", absl::CHexEscape(value->substr(0, 100)));
+  }
+
+  static std::string FieldsDifference(Cluster* cluster, const std::string& key,
+                                      const std::map<std::string, std::string>& expected) {
+    absl::StatusOr<std::vector<HashField>> fields = cluster->HashGetAll(key);
+    if (!fields.ok()) return fields.status().ToString();
+    std::map<std::string, std::string> found;
+    for (HashField& field : *fields) found[field.name] = std::move(field.value);
+    if (found == expected) return "";
+    for (const auto& [name, value] : expected) {
+      const auto at = found.find(name);
+      if (at != found.end() && at->second == value) continue;
+      return absl::StrCat("field ", absl::CHexEscape(name), ": Redis has ", absl::CHexEscape(value),
+                          ", slotkv ", at == found.end() ? "none" : absl::CHexEscape(at->second));
     }
+    return absl::StrCat("Redis has ", expected.size(), " fields, slotkv ", found.size());
+  }
+
+  static std::string Difference(Cluster* cluster, const std::string& key, const RedisKey& expected,
+                                absl::Duration tolerance) {
+    const std::string values = expected.is_hash ? FieldsDifference(cluster, key, expected.fields)
+                                                : StringDifference(cluster, key, expected.value);
+    if (!values.empty()) return values;
     const absl::Time before = absl::Now();
     absl::StatusOr<absl::Duration> left = cluster->TimeToLive(key);
     const absl::Time after = absl::Now();
@@ -176,13 +215,22 @@ class RedisAofTest : public testing::Test {
     EXPECT_EQ(count, expected.size());
   }
 
-  // With a base that was rewritten and increments after it.
-  void FillRedis() {
-    StringCommands commands(TestSeed(), /*short_ttls=*/true);
+  // With a base that was rewritten and increments after it; `flushed`: all that is in the base is
+  // deleted in an increment.
+  void FillRedis(bool flushed) {
+    RandomCommands commands(TestSeed(), /*short_ttls=*/true);
     EXPECT_GT(SendCommands(&commands, kCommands / 2), 0);
     ASSERT_THAT(redis_->RewriteAppendOnlyFile(), IsOk());
-    EXPECT_GT(SendCommands(&commands, kCommands / 2), 0);
+    EXPECT_GT(SendCommands(&commands, kCommands / 4), 0);
+    if (flushed) Ask({{"FLUSHALL"}});
+    EXPECT_GT(SendCommands(&commands, kCommands / 4), 0);
     absl::SleepFor(kShortTtlsOver);
+    // On a slow disk Redis puts off writing for a while.
+    for (int i = 0; i < 1000; ++i) {
+      const std::string info = Ask({{"INFO", "persistence"}})[0].text;
+      if (info.find("aof_buffer_length:0\r\n") != std::string::npos) break;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
   }
 
   TemporaryDirectory redis_directory_;
@@ -191,7 +239,7 @@ class RedisAofTest : public testing::Test {
 };
 
 TEST_F(RedisAofTest, LoadsTheAppendOnlyFile) {
-  FillRedis();
+  FillRedis(/*flushed=*/false);
   const std::string path = directory_.Path("cluster");
   absl::StatusOr<ChildProcess::Outcome> load = ChildProcess::Run(
       {Tool(), "load", redis_->AppendOnlyDirectory(), "--dir", path, "--shards", "3"});
@@ -204,7 +252,7 @@ TEST_F(RedisAofTest, LoadsTheAppendOnlyFile) {
 
 // What `slotkv load` wrote and did not get to close.
 TEST_F(RedisAofTest, SurvivesKillAfterLoading) {
-  FillRedis();
+  FillRedis(/*flushed=*/true);
   const std::string path = directory_.Path("cluster");
   // It does not end by itself.
   absl::StatusOr<std::unique_ptr<ChildProcess>> load =
@@ -222,10 +270,13 @@ TEST_F(RedisAofTest, SurvivesKillAfterLoading) {
 
 // The same commands, as Redis got them: relative times, conditions, commands that are refused.
 TEST_F(RedisAofTest, LoadsAMassInsertionFile) {
-  StringCommands commands(TestSeed() + 1, /*short_ttls=*/false);
+  RandomCommands commands(TestSeed() + 1, /*short_ttls=*/false);
   std::string sent;
   const absl::Time start = absl::Now();
-  const int refused = SendCommands(&commands, kCommands, &sent);
+  int refused = SendCommands(&commands, kCommands / 4, &sent);
+  Ask({{"FLUSHDB", "ASYNC"}});
+  sent += EncodeCommand({"FLUSHDB", "ASYNC"});
+  refused += SendCommands(&commands, 3 * kCommands / 4, &sent);
   const std::string file = directory_.Path("commands.resp");
   std::ofstream(file, std::ios::binary) << sent;
   const std::string path = directory_.Path("cluster");

@@ -29,11 +29,17 @@ bool LoadReport::IsComplete() const {
          !unfinished_transaction && expired_given_up == 0;
 }
 
-LoadTarget::LoadTarget(Cluster* cluster, absl::Time now, int threads, size_t expired_bytes_max) {
+LoadTarget::LoadTarget(Cluster* cluster, absl::Time now, int threads, size_t expired_bytes_max)
+    : cluster_(cluster) {
   for (int i = 0; i < threads; ++i) {
     keyspaces_.push_back(std::make_unique<LoadingKeyspace>(
         cluster, now, expired_bytes_max / static_cast<size_t>(threads)));
   }
+}
+
+absl::Status LoadTarget::DeleteAll() {
+  for (const auto& keyspace : keyspaces_) keyspace->Clear();
+  return cluster_->DeleteAll();
 }
 
 uint64_t LoadTarget::ExpiredGivenUp() const {
@@ -153,7 +159,7 @@ void CommandLoader::Execute(QueuedCommand queued) {
     ++report_.without_effect;
     return;
   }
-  if (database_ != 0) {
+  if (database_ != 0 && command.kind != RedisCommand::Kind::kFlushAll) {
     ++report_.other_database;
     return;
   }
@@ -161,6 +167,11 @@ void CommandLoader::Execute(QueuedCommand queued) {
       Translate(command, std::move(queued.arguments), absl::Now());
   if (!operations.ok()) {
     Fail(queued, operations.status());
+    return;
+  }
+  if (command.kind == RedisCommand::Kind::kFlushDb ||
+      command.kind == RedisCommand::Kind::kFlushAll) {
+    pool_->RunAlone(queued.offset, [this] { return target_->DeleteAll(); });
     return;
   }
   for (Operation& operation : *operations) operation.offset = queued.offset;

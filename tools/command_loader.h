@@ -2,7 +2,8 @@
 //
 // A command passes, in this order, the database selected (only 0 is loaded), the transaction that
 // is open (held back until EXEC), its translation, and the pool of workers. Transactions and
-// commands with several keys are split by key: on a cluster they are not atomic.
+// commands with several keys are split by key: on a cluster they are not atomic. What concerns all
+// keys at once, FLUSHALL say, waits until the workers have nothing to do.
 #ifndef SLOTKV_TOOLS_COMMAND_LOADER_H_
 #define SLOTKV_TOOLS_COMMAND_LOADER_H_
 
@@ -37,10 +38,14 @@ class LoadTarget {
   // One for each thread.
   const std::vector<std::unique_ptr<LoadingKeyspace>>& keyspaces() const { return keyspaces_; }
 
+  // Deletes all keys: those in the cluster, and those whose time has passed.
+  absl::Status DeleteAll();
+
   // See LoadingKeyspace.
   uint64_t ExpiredGivenUp() const;
 
  private:
+  Cluster* const cluster_;
   std::vector<std::unique_ptr<LoadingKeyspace>> keyspaces_;
 };
 
@@ -50,7 +55,7 @@ struct LoadReport {
   uint64_t applied = 0;
   uint64_t without_effect = 0;  // reads, connection, SELECT, MULTI, EXEC, DISCARD
   uint64_t unknown = 0;
-  uint64_t failed = 0;          // Redis would have answered with an error
+  uint64_t failed = 0;          // Redis would have answered with an error, or slotkv cannot hold it
   uint64_t other_database = 0;  // given while another database than 0 was selected
   uint64_t discarded = 0;       // in a transaction that was not executed
 

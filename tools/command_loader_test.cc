@@ -88,11 +88,11 @@ TEST_F(CommandLoaderTest, CountsKeysGivenUpForEachStream) {
 }
 
 TEST_F(CommandLoaderTest, CountsWhatItDoesNotKnow) {
-  const LoadReport report = Load("LPUSH l 1\nlpush l 2\nHSET h f v\nSET k v\n");
+  const LoadReport report = Load("LPUSH l 1\nlpush l 2\nZADD z 1 v\nSET k v\n");
   EXPECT_FALSE(report.IsComplete());
   EXPECT_EQ(report.unknown, 3);
   EXPECT_EQ(report.applied, 1);
-  EXPECT_THAT(report.unknown_by_name, ElementsAre(Pair("HSET", 1), Pair("LPUSH", 2)));
+  EXPECT_THAT(report.unknown_by_name, ElementsAre(Pair("LPUSH", 2), Pair("ZADD", 1)));
 }
 
 TEST_F(CommandLoaderTest, BoundsTheNamesItDoesNotKnow) {
@@ -171,6 +171,61 @@ TEST_F(CommandLoaderTest, DiscardsATransactionThatDoesNotEnd) {
   EXPECT_EQ(report.offset, 8);
   EXPECT_EQ(Get("a"), "1");
   EXPECT_EQ(Get("b"), "(missing)");
+}
+
+TEST_F(CommandLoaderTest, LoadsHashes) {
+  const LoadReport report = Load(
+      "HSET h a 1 b 2\nHMSET h c 3\nHSETNX h a 9\nHDEL h b\nHINCRBY h c 4\nHGETALL h\n"
+      "SETRANGE s 1 x\nHSET s f v\nINCR h\nGETSET h v\nGETEX h\nHSET h a\n");
+  EXPECT_EQ(report.applied, 6);
+  EXPECT_EQ(report.without_effect, 1);
+  EXPECT_EQ(report.failed, 5);
+  EXPECT_THAT(*cluster_->HashGetAll("h"), ElementsAre(HashField{"a", "1"}, HashField{"c", "7"}));
+  EXPECT_EQ(Get("s"), std::string("\0x", 2));
+}
+
+TEST_F(CommandLoaderTest, LoadsAHashFieldByField) {
+  std::string stream;
+  for (int i = 0; i < 3000; ++i) absl::StrAppend(&stream, "HSET h f", i % 1000, " ", i, "\n");
+  const LoadReport report = Load(stream + "HSET h\nAPPEND h x\n");
+  EXPECT_EQ(report.applied, 3000);
+  EXPECT_EQ(report.failed, 2);
+  const std::vector<HashField> fields = *cluster_->HashGetAll("h");
+  ASSERT_EQ(fields.size(), 1000);
+  for (const HashField& field : fields) {
+    EXPECT_EQ("f" + std::to_string(std::stoi(field.value) - 2000), field.name);
+  }
+}
+
+TEST_F(CommandLoaderTest, Flushes) {
+  std::string many;
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&many, "SET k", i, " v\nHSET h", i, " f v\n");
+  LoadReport report = Load(absl::StrCat(many, "SET old v PXAT 1000\nFLUSHALL\nPERSIST old\n"));
+  EXPECT_TRUE(report.IsComplete());
+  EXPECT_EQ(report.applied, 2003);
+  EXPECT_TRUE(cluster_->Scan()->entries.empty());
+
+  report = Load("SET a 1\nSELECT 1\nFLUSHDB\nSELECT 0\nFLUSHALL now\nSET b 1\n");
+  EXPECT_EQ(report.other_database, 1);
+  EXPECT_EQ(report.failed, 1);
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_EQ(Get("b"), "1");
+  EXPECT_TRUE(Load("FLUSHDB ASYNC\nSET c 1\n").IsComplete());
+  EXPECT_EQ(Get("a"), "(missing)");
+  EXPECT_EQ(Get("c"), "1");
+  // All databases, whichever is selected.
+  EXPECT_TRUE(Load("SELECT 1\nMULTI\nFLUSHALL\nSELECT 0\nSET d 1\nEXEC\n").IsComplete());
+  EXPECT_EQ(Get("c"), "(missing)");
+  EXPECT_EQ(Get("d"), "1");
+  EXPECT_TRUE(Load("MULTI\nFLUSHALL\nDISCARD\n").status.ok());
+  EXPECT_EQ(Get("d"), "1");
+}
+
+TEST_F(CommandLoaderTest, StopsWhereAFlushFails) {
+  ASSERT_TRUE(cluster_->Close().ok());
+  const LoadReport report = Load("PING\nFLUSHALL\nPING\n");
+  EXPECT_TRUE(absl::IsCancelled(report.status)) << report.status;
+  EXPECT_EQ(report.offset, 5);
 }
 
 TEST_F(CommandLoaderTest, MsetnxSetsAllOrNothing) {

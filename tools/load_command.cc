@@ -92,7 +92,7 @@ void PrintReport(const Source& source, const LoadReport& report, absl::Duration 
   PrintRow("unknown", report.unknown, NamesText(report));
   PrintRow("other database", report.other_database, "skipped: slotkv has database 0 alone");
   PrintRow("not executed", report.discarded, "in transactions without EXEC, or with errors");
-  PrintRow("failed", report.failed, "Redis would have refused them");
+  PrintRow("failed", report.failed, "Redis would refuse them, or slotkv cannot hold them");
   PrintFailures(report);
   PrintRow("given up", report.expired_given_up,
            "expired keys, for want of memory; if the stream extends their life later, they miss");
@@ -166,27 +166,23 @@ int RunLoad(const LoadFlags& flags) {
 
 constexpr const char* kFooter =
     "Reads the commands that Redis reads: mass-insertion files (what redis-cli --pipe takes),\n"
-    "append-only files, and Redis 7's appendonlydir or its manifest. Inline commands and "
-    "multibulks\n"
-    "may be mixed. Understood are\n"
-    "  SET (with all options) SETNX SETEX PSETEX MSET MSETNX GETSET GETDEL GETEX DEL UNLINK "
-    "APPEND\n"
-    "  INCR DECR INCRBY DECRBY EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST SELECT MULTI EXEC "
-    "DISCARD\n"
+    "append-only files, and Redis 7's appendonlydir or its manifest. Inline commands and\n"
+    "multibulks may be mixed. Understood are\n"
+    "  SET (with all options) SETNX SETEX PSETEX MSET MSETNX GETSET GETDEL GETEX APPEND SETRANGE\n"
+    "  INCR DECR INCRBY DECRBY  HSET HMSET HSETNX HDEL HINCRBY  DEL UNLINK FLUSHALL FLUSHDB\n"
+    "  EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST  SELECT MULTI EXEC DISCARD\n"
     "Other commands are counted by name and skipped, as is all that belongs to another database\n"
-    "than 0. RDB snapshots are not read: let Redis write its append-only file with\n"
+    "than 0. What Redis would refuse, or slotkv cannot hold (hashes beyond 16 MiB), is counted as\n"
+    "failed. RDB snapshots are not read: let Redis write its append-only file with\n"
     "aof-use-rdb-preamble no.\n"
     "\n"
-    "Times are kept as Redis keeps them: while the load runs no key expires; in the end those "
-    "whose\n"
-    "time has passed are gone. Transactions and commands with several keys are split by key and "
-    "so\n"
-    "are not atomic; the order of commands on one key is kept.\n"
+    "Times are kept as Redis keeps them: while the load runs no key expires; in the end those\n"
+    "whose time has passed are gone. Transactions and commands with several keys are split by key\n"
+    "and so are not atomic; the order of commands on one key is kept.\n"
     "\n"
-    "A malformed or truncated command ends the load, with its byte offset; what stands before it "
-    "is\n"
-    "loaded. Ctrl-C ends it between two commands. Exit code 0 if everything in the file is in the\n"
-    "cluster, 1 if anything was left out.\n"
+    "A malformed or truncated command ends the load, with its byte offset; what stands before it\n"
+    "is loaded. Ctrl-C ends it between two commands. Exit code 0 if everything in the file is in\n"
+    "the cluster, 1 if anything was left out.\n"
     "\n"
     "Examples:\n"
     "  slotkv load /var/lib/redis/appendonlydir --dir /var/lib/app/sessions\n"

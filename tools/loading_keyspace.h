@@ -17,16 +17,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "slotkv/clock.h"
 #include "slotkv/cluster.h"
+#include "tools/expired_keys.h"
 #include "tools/operation.h"
 
 namespace slotkv::tools {
@@ -56,19 +57,14 @@ class LoadingKeyspace {
   //   others                                           the cluster's own
   absl::Status Apply(const Operation& operation);
 
+  // Forgets the keys that are not in the cluster, as when all keys are deleted.
+  void Clear();
+
   // Keys that were given up for want of memory, though a later operation could still have extended
   // their life. The ones that went longest without an operation are given up first.
-  uint64_t expired_given_up() const { return expired_given_up_; }
+  uint64_t expired_given_up() const { return expired_.given_up(); }
 
  private:
-  struct ExpiredKey {
-    std::string key;
-    std::string value;
-    absl::Time deadline;
-  };
-  // The latest used is first.
-  using ExpiredKeys = std::list<ExpiredKey>;
-
   absl::Status Set(const Operation& operation);
   absl::Status SetExpired(const Operation& operation);
   absl::Status Delete(const Operation& operation);
@@ -76,27 +72,34 @@ class LoadingKeyspace {
   absl::Status Persist(const Operation& operation);
   absl::Status Increment(const Operation& operation);
   absl::Status Append(const Operation& operation);
+  absl::Status SetRange(const Operation& operation);
+  absl::Status HashSet(const Operation& operation);
+  absl::Status HashDelete(const Operation& operation);
+  absl::Status HashIncrement(const Operation& operation);
   absl::Status RequireAbsent(const Operation& operation);
+  // FailedPrecondition if the key holds a hash.
+  absl::Status RequireString(std::string_view key);
 
-  // Null if the key's time has not passed, or it is missing.
-  ExpiredKey* FindExpired(std::string_view key);
-  void PutExpired(std::string_view key, std::string_view value, absl::Time deadline);
-  void SetExpiredValue(ExpiredKey* expired, std::string value);
-  void EraseExpired(std::string_view key);
+  absl::Status HashSetInCluster(std::string_view key, const std::vector<HashField>& fields);
   // Moves the key into the cluster, its time not having passed after all.
-  absl::Status Revive(const ExpiredKey& expired, absl::Time deadline);
+  absl::Status Revive(ExpiredKey* expired, absl::Time deadline);
+  // What the key holds in the cluster.
+  absl::StatusOr<Value> ReadValue(std::string_view key);
+  absl::StatusOr<HashValue> ReadHash(std::string_view key);
   // InfiniteFuture for a key without expiry.
   absl::StatusOr<absl::Time> CurrentDeadline(std::string_view key);
 
   Cluster* const cluster_;
   const absl::Time now_;
-  const size_t expired_bytes_max_;
-
   ExpiredKeys expired_;
-  // The keys are those of expired_'s elements.
-  absl::flat_hash_map<std::string_view, ExpiredKeys::iterator> expired_by_key_;
-  size_t expired_bytes_ = 0;
-  uint64_t expired_given_up_ = 0;
+
+  // What the cluster has at the key whose hash was last found to be full. Commands that would make
+  // it larger tend to come by the thousand, and the cluster reads all of it to refuse each.
+  struct FullHash {
+    std::string key;
+    HashValue hash;
+  };
+  std::optional<FullHash> full_hash_;
 };
 
 }  // namespace slotkv::tools

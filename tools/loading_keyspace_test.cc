@@ -5,14 +5,18 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tools/test_cluster.h"
 
 namespace slotkv::tools {
 namespace {
 
+using ::testing::HasSubstr;
 using Kind = Operation::Kind;
 
 class LoadingKeyspaceTest : public LoadingClusterTest {
@@ -44,13 +48,49 @@ class LoadingKeyspaceTest : public LoadingClusterTest {
     expire.expire_conditions = conditions;
     Apply(expire);
   }
+  absl::Status HashSet(std::string key, std::vector<HashField> fields, bool if_absent = false) {
+    Operation set = Make(Kind::kHashSet, std::move(key));
+    set.fields = std::move(fields);
+    if (if_absent) set.condition = SetCondition::kIfAbsent;
+    return keyspace_.Apply(set);
+  }
+  absl::Status HashDelete(std::string key, std::vector<HashField> names) {
+    Operation remove = Make(Kind::kHashDelete, std::move(key));
+    remove.fields = std::move(names);
+    return keyspace_.Apply(remove);
+  }
+  absl::Status HashIncrement(std::string key, std::string name, int64_t delta) {
+    Operation increment = Make(Kind::kHashIncrement, std::move(key));
+    increment.fields = {{std::move(name), ""}};
+    increment.delta = delta;
+    return keyspace_.Apply(increment);
+  }
+  absl::Status SetRange(std::string key, uint64_t position, std::string bytes) {
+    Operation set = Make(Kind::kSetRange, std::move(key), std::move(bytes));
+    set.position = position;
+    return keyspace_.Apply(set);
+  }
+  absl::Status NeedString(Kind kind, std::string key, std::string value = "") {
+    Operation operation = Make(kind, std::move(key), std::move(value));
+    operation.needs_string = true;
+    return keyspace_.Apply(operation);
+  }
+  // "a=1 b=2", "(missing)" or "(error)".
+  std::string Hash(std::string_view key) {
+    absl::StatusOr<std::vector<HashField>> fields = cluster_->HashGetAll(key);
+    if (!fields.ok()) return absl::IsNotFound(fields.status()) ? "(missing)" : "(error)";
+    return absl::StrJoin(*fields, " ", [](std::string* out, const HashField& field) {
+      absl::StrAppend(out, field.name, "=", field.value);
+    });
+  }
+
   absl::Status Increment(std::string key, int64_t delta) {
     Operation increment = Make(Kind::kIncrement, std::move(key));
     increment.delta = delta;
     return keyspace_.Apply(increment);
   }
 
-  LoadingKeyspace keyspace_{cluster_.get(), now(), size_t{1} << 20};
+  LoadingKeyspace keyspace_{cluster_.get(), now(), size_t{1} << 30};
 };
 
 TEST_F(LoadingKeyspaceTest, SetsAndDeletes) {
@@ -206,6 +246,189 @@ TEST_F(LoadingKeyspaceTest, KeepsTheLatestExpiryThereIs) {
   Apply(set);
   EXPECT_EQ(Get("k"), "v");
   EXPECT_EQ(Pttl("k"), std::numeric_limits<int64_t>::max() - absl::ToUnixMillis(now()));
+}
+
+TEST_F(LoadingKeyspaceTest, SetsRanges) {
+  EXPECT_TRUE(SetRange("k", 2, "ab").ok());
+  EXPECT_EQ(Get("k"), std::string("\0\0ab", 4));
+  Set("k", "12345", absl::Seconds(10));
+  EXPECT_TRUE(SetRange("k", 1, "xy").ok());
+  EXPECT_EQ(Get("k"), "1xy45");
+  EXPECT_EQ(Pttl("k"), 10'000);
+  EXPECT_TRUE(SetRange("k", std::numeric_limits<int64_t>::max(), "").ok());
+  EXPECT_EQ(Get("k"), "1xy45");
+  EXPECT_TRUE(SetRange("missing", 3, "").ok());
+  EXPECT_EQ(Get("missing"), "(missing)");
+  for (const uint64_t position : {kMaxValueBytes, size_t{std::numeric_limits<int64_t>::max()}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(SetRange("k", position, "x")));
+    EXPECT_TRUE(absl::IsInvalidArgument(SetRange("missing", position, "x")));
+  }
+  EXPECT_EQ(Get("missing"), "(missing)");
+}
+
+TEST_F(LoadingKeyspaceTest, SetsRangesOfKeysWhoseTimeHasPassed) {
+  Set("k", "12345", -absl::Hours(1));
+  EXPECT_TRUE(SetRange("k", 1, "xy").ok());
+  EXPECT_TRUE(SetRange("k", 6, "z").ok());
+  EXPECT_TRUE(SetRange("k", 100, "").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(SetRange("k", kMaxValueBytes, "x")));
+  EXPECT_EQ(Get("k"), "(missing)");
+  Expire("k", absl::Hours(1));
+  EXPECT_EQ(Get("k"), std::string("1xy45\0z", 7));
+}
+
+TEST_F(LoadingKeyspaceTest, SetsFields) {
+  EXPECT_TRUE(HashSet("h", {{"b", "2"}, {"a", "1"}, {"b", "3"}}).ok());
+  EXPECT_EQ(Hash("h"), "a=1 b=3");
+  EXPECT_EQ(Pttl("h"), -1);
+  Expire("h", absl::Seconds(10));
+  EXPECT_TRUE(HashSet("h", {{"a", ""}}).ok());
+  EXPECT_TRUE(HashSet("h", {{"a", "not"}}, /*if_absent=*/true).ok());
+  EXPECT_TRUE(HashSet("h", {{"c", "new"}}, /*if_absent=*/true).ok());
+  EXPECT_EQ(Hash("h"), "a= b=3 c=new");
+  EXPECT_EQ(Pttl("h"), 10'000);
+  EXPECT_TRUE(HashDelete("h", {{"a", ""}, {"c", ""}, {"missing", ""}}).ok());
+  EXPECT_EQ(Hash("h"), "b=3");
+  EXPECT_TRUE(HashDelete("h", {{"b", ""}}).ok());
+  EXPECT_TRUE(HashDelete("h", {{"b", ""}}).ok());
+  EXPECT_EQ(Pttl("h"), -2);
+  // The expiry went with the hash.
+  EXPECT_TRUE(HashSet("h", {{"a", "1"}}, /*if_absent=*/true).ok());
+  EXPECT_EQ(Pttl("h"), -1);
+}
+
+TEST_F(LoadingKeyspaceTest, IncrementsFields) {
+  EXPECT_TRUE(HashIncrement("h", "n", 5).ok());
+  EXPECT_TRUE(HashIncrement("h", "n", -7).ok());
+  EXPECT_EQ(Hash("h"), "n=-2");
+  EXPECT_TRUE(HashSet("h", {{"max", "9223372036854775807"}, {"text", "x"}, {"zero", "00"}}).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(HashIncrement("h", "max", 1)));
+  EXPECT_EQ(HashIncrement("h", "text", 1).message(), "ERR hash value is not an integer");
+  EXPECT_TRUE(absl::IsFailedPrecondition(HashIncrement("h", "zero", 1)));
+  EXPECT_EQ(Hash("h"), "max=9223372036854775807 n=-2 text=x zero=00");
+}
+
+TEST_F(LoadingKeyspaceTest, FieldsOfKeysWhoseTimeHasPassed) {
+  EXPECT_TRUE(HashSet("h", {{"a", "1"}, {"b", "2"}}).ok());
+  Expire("h", -absl::Hours(1));
+  EXPECT_EQ(Hash("h"), "(missing)");
+  EXPECT_TRUE(HashSet("h", {{"a", "5"}, {"c", "3"}}).ok());
+  EXPECT_TRUE(HashSet("h", {{"a", "not"}}, /*if_absent=*/true).ok());
+  EXPECT_TRUE(HashSet("h", {{"d", "x"}}, /*if_absent=*/true).ok());
+  EXPECT_TRUE(HashDelete("h", {{"b", ""}}).ok());
+  EXPECT_TRUE(HashIncrement("h", "a", 2).ok());
+  EXPECT_TRUE(HashIncrement("h", "n", -1).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(HashIncrement("h", "d", 1)));
+  EXPECT_EQ(Hash("h"), "(missing)");
+  Expire("h", absl::Hours(1));
+  EXPECT_EQ(Hash("h"), "a=7 c=3 d=x n=-1");
+  EXPECT_EQ(Pttl("h"), 3'600'000);
+
+  // Without its last field the hash is gone, and its expiry with it.
+  Expire("h", -absl::Hours(1));
+  EXPECT_TRUE(HashDelete("h", {{"a", ""}, {"c", ""}, {"d", ""}, {"n", ""}}).ok());
+  EXPECT_TRUE(HashSet("h", {{"new", "1"}}).ok());
+  EXPECT_EQ(Hash("h"), "new=1");
+  Expire("h", -absl::Hours(1));
+  Apply(Make(Kind::kPersist, "h"));
+  EXPECT_EQ(Hash("h"), "new=1");
+  EXPECT_EQ(Pttl("h"), -1);
+}
+
+TEST_F(LoadingKeyspaceTest, RefusesValuesOfAnotherType) {
+  for (const bool passed : {false, true}) {
+    const std::string hash = absl::StrCat("hash", passed);
+    const std::string string = absl::StrCat("string", passed);
+    EXPECT_TRUE(HashSet(hash, {{"f", "1"}}).ok());
+    Set(string, "1");
+    if (passed) {
+      Expire(hash, -absl::Hours(1));
+      Expire(string, -absl::Hours(1));
+    }
+    EXPECT_TRUE(absl::IsFailedPrecondition(Increment(hash, 1)));
+    EXPECT_TRUE(absl::IsFailedPrecondition(keyspace_.Apply(Make(Kind::kAppend, hash, "x"))));
+    for (const uint64_t position : {size_t{0}, kMaxValueBytes}) {
+      for (const char* const bytes : {"", "x"}) {
+        EXPECT_TRUE(absl::IsFailedPrecondition(SetRange(hash, position, bytes)));
+      }
+    }
+    for (const Kind kind : {Kind::kSet, Kind::kDelete, Kind::kPersist, Kind::kRead}) {
+      EXPECT_TRUE(absl::IsFailedPrecondition(NeedString(kind, hash)));
+    }
+    EXPECT_TRUE(NeedString(Kind::kRead, string).ok());
+    EXPECT_TRUE(NeedString(Kind::kRead, "missing").ok());
+    EXPECT_TRUE(absl::IsFailedPrecondition(HashSet(string, {{"f", "2"}})));
+    EXPECT_TRUE(absl::IsFailedPrecondition(HashSet(string, {{"f", "2"}}, /*if_absent=*/true)));
+    EXPECT_TRUE(absl::IsFailedPrecondition(HashDelete(string, {{"f", ""}})));
+    EXPECT_TRUE(absl::IsFailedPrecondition(HashIncrement(string, "f", 1)));
+    Apply(Make(Kind::kPersist, hash));
+    Apply(Make(Kind::kPersist, string));
+    EXPECT_EQ(Hash(hash), "f=1");
+    EXPECT_EQ(Get(string), "1");
+
+    // What takes both.
+    if (passed) Expire(hash, -absl::Hours(1));
+    Set(hash, "x", absl::InfiniteDuration(), SetCondition::kIfAbsent);
+    Set(hash, "y", absl::InfiniteDuration(), SetCondition::kIfPresent);
+    EXPECT_EQ(Get(hash), "y");
+    EXPECT_TRUE(HashSet("h", {{"f", "1"}}).ok());
+    Expire("h", passed ? -absl::Hours(1) : absl::Hours(1));
+    Set("h", "z", absl::InfiniteDuration(), SetCondition::kAlways, /*keep_ttl=*/true);
+    EXPECT_EQ(Get("h"), passed ? "(missing)" : "z");
+    Apply(Make(Kind::kDelete, "h"));
+  }
+}
+
+TEST_F(LoadingKeyspaceTest, RefusesHashesThatAreTooLarge) {
+  const std::string half(kMaxHashBytes / 2 - 100, 'x');
+  for (const bool passed : {false, true}) {
+    const std::string key = absl::StrCat("h", passed);
+    EXPECT_TRUE(HashSet(key, {{"a", half}}).ok());
+    if (passed) Expire(key, -absl::Hours(1));
+    EXPECT_TRUE(HashSet(key, {{"b", half}}).ok());
+    const absl::Status refused =
+        HashSet(key, {{"b", "2"}, {"c", half}, {"d", std::string(300, 'x')}});
+    EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("more than 16777216"));
+    EXPECT_TRUE(absl::IsInvalidArgument(HashSet(key, {{"c", half}}, /*if_absent=*/true)));
+    // The last value of a name counts.
+    EXPECT_TRUE(HashSet(key, {{"b", half}, {"c", half}, {"c", "3"}, {"b", "2"}}).ok());
+    Apply(Make(Kind::kPersist, key));
+    EXPECT_EQ(*cluster_->HashGet(key, "a"), half);
+    EXPECT_EQ(*cluster_->HashGet(key, "b"), "2");
+    EXPECT_EQ(*cluster_->HashGet(key, "c"), "3");
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("new", {{"a", half}, {"b", half}, {"c", half}})));
+  EXPECT_EQ(Hash("new"), "(missing)");
+}
+
+// The second of each is refused by what is kept of the first.
+TEST_F(LoadingKeyspaceTest, KnowsWhatAFullHashHolds) {
+  const std::string half(kMaxHashBytes / 2 - 100, 'x');
+  const std::vector<HashField> two = {{"b", half}, {"c", half}};
+  EXPECT_TRUE(HashSet("h", {{"a", half}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("h", two)));
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("h", two)));
+  EXPECT_TRUE(HashSet("h", {{"b", half}, {"n", "1"}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("h", {{"c", std::string(200, 'x')}})));
+  EXPECT_TRUE(HashIncrement("h", "n", 99).ok());
+  EXPECT_TRUE(HashDelete("h", {{"a", ""}}).ok());
+  EXPECT_TRUE(HashSet("h", {{"c", half}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("h", {{"d", half}})));
+  Apply(Make(Kind::kDelete, "h"));
+  EXPECT_TRUE(HashSet("h", two).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(HashSet("h", {{"d", half}})));
+  EXPECT_TRUE(cluster_->DeleteAll().ok());
+  keyspace_.Clear();
+  EXPECT_TRUE(HashSet("h", {{"d", half}, {"e", "1"}}).ok());
+  EXPECT_EQ(cluster_->HashGetAll("h")->size(), 2);
+}
+
+TEST_F(LoadingKeyspaceTest, ForgetsKeysWhoseTimeHasPassed) {
+  Set("k", "v", -absl::Hours(1));
+  keyspace_.Clear();
+  Expire("k", absl::Hours(1));
+  EXPECT_EQ(Get("k"), "(missing)");
 }
 
 TEST_F(LoadingKeyspaceTest, GivesUpTheLongestUnusedForWantOfMemory) {

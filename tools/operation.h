@@ -4,9 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
-#include "slotkv/options.h"
+#include "slotkv/cluster.h"
 
 namespace slotkv::tools {
 
@@ -20,12 +21,17 @@ struct ExpireConditions {
 
 struct Operation {
   enum class Kind {
-    kSet,            // key, value, deadline, keep_ttl, condition
-    kDelete,         // key
-    kExpire,         // key, deadline, expire_conditions
-    kPersist,        // key
+    kSet,            // key, value, deadline, keep_ttl, condition, needs_string
+    kDelete,         // key, needs_string
+    kExpire,         // key, deadline, expire_conditions, needs_string
+    kPersist,        // key, needs_string
     kIncrement,      // key, delta
     kAppend,         // key, value
+    kSetRange,       // key, value, position
+    kHashSet,        // key, fields; with SetCondition::kIfAbsent the one field, if it is not there
+    kHashDelete,     // key, names of fields
+    kHashIncrement,  // key, one field's name, delta
+    kRead,           // key, needs_string; changes nothing
     kRequireAbsent,  // key; changes nothing, FailedPrecondition if it exists
   };
 
@@ -39,6 +45,10 @@ struct Operation {
   SetCondition condition = SetCondition::kAlways;
   ExpireConditions expire_conditions;
   int64_t delta = 0;
+  uint64_t position = 0;
+  std::vector<HashField> fields;
+  // Redis looks at the value, too: FailedPrecondition, and nothing else, if the key holds a hash.
+  bool needs_string = false;
 
   // Where the command comes from, for messages: its name, which lives as long as the program, and
   // the byte of the stream at which it begins.

@@ -14,7 +14,18 @@ constexpr size_t kQueueOperations = 4096;
 constexpr size_t kQueueBytes = size_t{8} << 20;
 
 size_t BytesOf(const Operation& operation) {
-  return sizeof(operation) + operation.key.size() + operation.value.size();
+  size_t bytes = sizeof(operation) + operation.key.size() + operation.value.size();
+  for (const HashField& field : operation.fields) {
+    bytes += sizeof(field) + field.name.size() + field.value.size();
+  }
+  return bytes;
+}
+
+// Both set fields of one hash, whatever it holds.
+bool SetSameHash(const Operation& a, const Operation& b) {
+  return a.kind == Operation::Kind::kHashSet && b.kind == Operation::Kind::kHashSet &&
+         a.condition == SetCondition::kAlways && b.condition == SetCondition::kAlways &&
+         a.key == b.key;
 }
 
 bool IsCommandError(const absl::Status& status) {
@@ -123,7 +134,35 @@ void OperationPool::Run(Worker* worker) {
       worker->queue_bytes = 0;
       worker->busy = true;
     }
-    for (const Operation& operation : batch) ApplyOne(worker, operation);
+    absl::Span<const Operation> rest = batch;
+    while (!rest.empty()) rest.remove_prefix(ApplySome(worker, rest));
+  }
+}
+
+size_t OperationPool::ApplySome(Worker* worker, absl::Span<const Operation> operations) {
+  size_t count = 1;
+  while (count < operations.size() && SetSameHash(operations[0], operations[count])) ++count;
+  ApplyTogether(worker, operations.first(count));
+  return count;
+}
+
+void OperationPool::ApplyTogether(Worker* worker, absl::Span<const Operation> operations) {
+  if (operations.size() == 1 || stopped_.load(std::memory_order_relaxed)) {
+    for (const Operation& operation : operations) ApplyOne(worker, operation);
+    return;
+  }
+  Operation merged = operations[0];
+  for (const Operation& operation : operations.subspan(1)) {
+    merged.fields.insert(merged.fields.end(), operation.fields.begin(), operation.fields.end());
+  }
+  absl::Status applied = worker->apply(merged);
+  if (IsCommandError(applied)) {
+    // Of one of them, while others succeed.
+    const size_t half = operations.size() / 2;
+    ApplyTogether(worker, operations.first(half));
+    ApplyTogether(worker, operations.subspan(half));
+  } else if (!applied.ok()) {
+    Stop(merged.offset, std::move(applied));
   }
 }
 
@@ -139,9 +178,23 @@ void OperationPool::ApplyOne(Worker* worker, const Operation& operation) {
     failures_->Add({operation.offset, operation.command, std::string(applied.message())});
     return;
   }
-  NoteUnapplied(operation.offset);
+  Stop(operation.offset, std::move(applied));
+}
+
+void OperationPool::RunAlone(uint64_t offset, absl::FunctionRef<absl::Status()> work) {
+  Drain();
+  if (stopped_.load()) {
+    NoteUnapplied(offset);
+    return;
+  }
+  absl::Status done = work();
+  if (!done.ok()) Stop(offset, std::move(done));
+}
+
+void OperationPool::Stop(uint64_t offset, absl::Status status) {
+  NoteUnapplied(offset);
   absl::MutexLock lock(&status_mutex_);
-  status_.Update(std::move(applied));
+  status_.Update(std::move(status));
   stopped_ = true;
 }
 

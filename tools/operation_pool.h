@@ -2,7 +2,9 @@
 // different slots side by side.
 //
 // The caller's thread -> one bounded queue for each worker, chosen by the key's slot -> worker.
-// Operations travel in batches, so that a queue's lock is taken once for many of them.
+// Operations travel in batches, so that a queue's lock is taken once for many of them. A write to a
+// hash costs as much as the hash is large; so of those that set fields of one hash in succession,
+// as they do in a rewritten append-only file, a worker makes one.
 #ifndef SLOTKV_TOOLS_OPERATION_POOL_H_
 #define SLOTKV_TOOLS_OPERATION_POOL_H_
 
@@ -18,8 +20,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "tools/operation.h"
 
 namespace slotkv::tools {
@@ -68,6 +72,10 @@ class OperationPool {
   // Waits until everything submitted is applied, or the pool has stopped.
   void Drain();
 
+  // Drain, then `work` on the caller's thread, unless the pool has stopped; an error stops it.
+  // `offset` is that of the command.
+  void RunAlone(uint64_t offset, absl::FunctionRef<absl::Status()> work);
+
   // The worker that has the key, for use on the caller's thread after Drain.
   const Apply& WorkerFor(const Operation& operation) const;
 
@@ -98,7 +106,13 @@ class OperationPool {
   size_t WorkerIndex(const Operation& operation) const;
   void HandOver(Worker* worker);
   void Run(Worker* worker);
+  // Applies the first operation, and those after it that can be applied together with it; returns
+  // how many.
+  size_t ApplySome(Worker* worker, absl::Span<const Operation> operations);
+  // All of them set fields of the same hash.
+  void ApplyTogether(Worker* worker, absl::Span<const Operation> operations);
   void ApplyOne(Worker* worker, const Operation& operation);
+  void Stop(uint64_t offset, absl::Status status);
   void NoteUnapplied(uint64_t offset);
 
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -13,6 +13,7 @@ namespace slotkv::tools {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Pair;
 
 Operation Append(std::string key, std::string value, uint64_t offset) {
   Operation operation;
@@ -106,6 +107,94 @@ TEST(OperationPoolTest, CollectsFailuresAndGoesOn) {
   EXPECT_EQ(failures.first()[9].offset, 19);
   EXPECT_EQ(failures.first()[0].message, "overflow");
   EXPECT_EQ(failures.first()[0].command, "APPEND");
+}
+
+Operation HashSet(std::string key, std::string name, uint64_t offset) {
+  Operation operation;
+  operation.kind = Operation::Kind::kHashSet;
+  operation.key = std::move(key);
+  operation.fields.push_back({std::move(name), absl::StrCat(offset)});
+  operation.command = "HSET";
+  operation.offset = offset;
+  return operation;
+}
+
+TEST(OperationPoolTest, SetsFieldsOfOneHashTogether) {
+  FailureLog failures;
+  std::map<std::string, Store> hashes;
+  std::vector<size_t> applied;
+  OperationPool pool({[&](const Operation& operation) {
+                       applied.push_back(operation.fields.size());
+                       // As a whole or not at all, as the cluster does.
+                       for (const HashField& field : operation.fields) {
+                         if (field.name == "bad") return absl::FailedPreconditionError("");
+                       }
+                       for (const HashField& field : operation.fields) {
+                         hashes[operation.key][field.name] = field.value;
+                       }
+                       return absl::OkStatus();
+                     }},
+                     &failures);
+  // Fewer than are handed over at once.
+  uint64_t offset = 0;
+  for (const char* const name : {"a", "b", "a"}) pool.Submit(HashSet("h", name, offset++));
+  pool.Submit(HashSet("g", "a", offset++));
+  for (const char* const name : {"x", "bad", "y", "c"}) pool.Submit(HashSet("h", name, offset++));
+  pool.Submit(Append("h", "", offset++));
+  Operation if_absent = HashSet("h", "d", offset++);
+  if_absent.condition = SetCondition::kIfAbsent;
+  pool.Submit(if_absent);
+  pool.Submit(HashSet("h", "e", offset++));
+  pool.Drain();
+  EXPECT_THAT(applied, ElementsAre(3, 1, 4, 2, 1, 1, 2, 0, 1, 1));
+  EXPECT_THAT(hashes["h"],
+              ElementsAre(Pair("a", "2"), Pair("b", "1"), Pair("c", "7"), Pair("d", "9"),
+                          Pair("e", "10"), Pair("x", "4"), Pair("y", "6")));
+  EXPECT_THAT(hashes["g"], ElementsAre(Pair("a", "3")));
+  ASSERT_EQ(failures.count(), 1);
+  EXPECT_EQ(failures.first()[0].offset, 5);
+}
+
+TEST(OperationPoolTest, StopsWhereAFieldSetTogetherWithOthersMeetsAnError) {
+  FailureLog failures;
+  OperationPool pool({[](const Operation& operation) {
+                       return operation.fields.size() > 1 ? absl::UnavailableError("no room")
+                                                          : absl::OkStatus();
+                     }},
+                     &failures);
+  pool.Submit(HashSet("g", "a", 10));
+  pool.Submit(HashSet("h", "a", 20));
+  pool.Submit(HashSet("h", "b", 30));
+  pool.Submit(HashSet("g", "b", 40));
+  pool.Drain();
+  EXPECT_TRUE(absl::IsUnavailable(pool.status()));
+  EXPECT_EQ(pool.first_unapplied(), 20);
+  EXPECT_EQ(failures.count(), 0);
+}
+
+TEST(OperationPoolTest, RunsAloneBetweenTheOthers) {
+  FailureLog failures;
+  std::vector<Store> stores(3);
+  OperationPool pool(AppendTo(&stores), &failures);
+  for (int key = 0; key < 30; ++key) pool.Submit(Append(absl::StrCat("key", key), "x", 0));
+  pool.RunAlone(1, [&stores] {
+    size_t keys = 0;
+    for (Store& store : stores) {
+      keys += store.size();
+      store.clear();
+    }
+    EXPECT_EQ(keys, 30);
+    return absl::OkStatus();
+  });
+  pool.Submit(Append("k", "y", 2));
+  pool.RunAlone(3, [] { return absl::DataLossError("damage"); });
+  EXPECT_TRUE(absl::IsDataLoss(pool.status()));
+  EXPECT_EQ(pool.first_unapplied(), 3);
+  pool.RunAlone(4, [] {
+    ADD_FAILURE() << "the pool has stopped";
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(stores[0].size() + stores[1].size() + stores[2].size(), 1);
 }
 
 TEST(OperationPoolTest, StopsAtOtherErrors) {

@@ -102,7 +102,10 @@ absl::StatusOr<Operations> TranslateSet(const RedisCommand& command, Arguments a
   for (size_t i = 3; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     TimeUnit word_unit;
-    if (IsWord(word, "GET")) continue;
+    if (IsWord(word, "GET")) {
+      set.needs_string = true;
+      continue;
+    }
     if (IsWord(word, "NX") && set.condition != SetCondition::kIfPresent) {
       set.condition = SetCondition::kIfAbsent;
     } else if (IsWord(word, "XX") && set.condition != SetCondition::kIfAbsent) {
@@ -131,7 +134,11 @@ absl::StatusOr<Operations> TranslateSetPlain(const RedisCommand& command, Argume
                                              absl::Time) {
   Operation set = MakeOperation(command, Kind::kSet, std::move(arguments[1]));
   set.value = std::move(arguments[2]);
-  if (absl::string_view(command.name) == "SETNX") set.condition = SetCondition::kIfAbsent;
+  if (absl::string_view(command.name) == "SETNX") {
+    set.condition = SetCondition::kIfAbsent;
+  } else {
+    set.needs_string = true;
+  }
   return One(std::move(set));
 }
 
@@ -169,6 +176,7 @@ absl::StatusOr<Operations> TranslateDelete(const RedisCommand& command, Argument
   operations.reserve(arguments.size() - 1);
   for (size_t i = 1; i < arguments.size(); ++i) {
     operations.push_back(MakeOperation(command, Kind::kDelete, std::move(arguments[i])));
+    operations.back().needs_string = absl::string_view(command.name) == "GETDEL";
   }
   return operations;
 }
@@ -229,9 +237,11 @@ absl::StatusOr<Operations> TranslatePersist(const RedisCommand& command, Argumen
 absl::StatusOr<Operations> TranslateGetEx(const RedisCommand& command, Arguments arguments,
                                           absl::Time now) {
   TimeUnit unit;
-  if (arguments.size() == 2) return Operations();
-  if (arguments.size() == 3 && IsWord(arguments[2], "PERSIST")) {
-    return TranslatePersist(command, std::move(arguments), now);
+  if (arguments.size() == 2 || (arguments.size() == 3 && IsWord(arguments[2], "PERSIST"))) {
+    const Kind kind = arguments.size() == 2 ? Kind::kRead : Kind::kPersist;
+    Operation operation = MakeOperation(command, kind, std::move(arguments[1]));
+    operation.needs_string = true;
+    return One(std::move(operation));
   }
   if (arguments.size() != 4 || !ParseTimeUnit(arguments[2], &unit)) return SyntaxError();
   absl::StatusOr<absl::Time> deadline =
@@ -239,6 +249,7 @@ absl::StatusOr<Operations> TranslateGetEx(const RedisCommand& command, Arguments
   if (!deadline.ok()) return deadline.status();
   Operation expire = MakeOperation(command, Kind::kExpire, std::move(arguments[1]));
   expire.deadline = *deadline;
+  expire.needs_string = true;
   return One(std::move(expire));
 }
 
@@ -266,6 +277,62 @@ absl::StatusOr<Operations> TranslateAppend(const RedisCommand& command, Argument
   return One(std::move(append));
 }
 
+// SETRANGE key offset value
+absl::StatusOr<Operations> TranslateSetRange(const RedisCommand& command, Arguments arguments,
+                                             absl::Time) {
+  int64_t offset = 0;
+  if (!ParseRedisInteger(arguments[2], &offset)) return NotAnInteger();
+  if (offset < 0) return absl::InvalidArgumentError("ERR offset is out of range");
+  Operation set = MakeOperation(command, Kind::kSetRange, std::move(arguments[1]));
+  set.position = static_cast<uint64_t>(offset);
+  set.value = std::move(arguments[3]);
+  return One(std::move(set));
+}
+
+// HSET key field value [field value ...], HMSET, HSETNX key field value
+absl::StatusOr<Operations> TranslateHashSet(const RedisCommand& command, Arguments arguments,
+                                            absl::Time) {
+  if (arguments.size() % 2 == 1) return WrongArity(command);
+  Operation set = MakeOperation(command, Kind::kHashSet, std::move(arguments[1]));
+  set.fields.reserve(arguments.size() / 2 - 1);
+  for (size_t i = 2; i < arguments.size(); i += 2) {
+    set.fields.push_back({std::move(arguments[i]), std::move(arguments[i + 1])});
+  }
+  if (absl::string_view(command.name) == "HSETNX") set.condition = SetCondition::kIfAbsent;
+  return One(std::move(set));
+}
+
+// HDEL key field [field ...]
+absl::StatusOr<Operations> TranslateHashDelete(const RedisCommand& command, Arguments arguments,
+                                               absl::Time) {
+  Operation remove = MakeOperation(command, Kind::kHashDelete, std::move(arguments[1]));
+  remove.fields.reserve(arguments.size() - 2);
+  for (size_t i = 2; i < arguments.size(); ++i) {
+    remove.fields.push_back({std::move(arguments[i]), std::string()});
+  }
+  return One(std::move(remove));
+}
+
+// HINCRBY key field delta
+absl::StatusOr<Operations> TranslateHashIncrement(const RedisCommand& command, Arguments arguments,
+                                                  absl::Time) {
+  int64_t delta = 0;
+  if (!ParseRedisInteger(arguments[3], &delta)) return NotAnInteger();
+  Operation increment = MakeOperation(command, Kind::kHashIncrement, std::move(arguments[1]));
+  increment.fields.push_back({std::move(arguments[2]), std::string()});
+  increment.delta = delta;
+  return One(std::move(increment));
+}
+
+// FLUSHALL [ASYNC | SYNC], FLUSHDB
+absl::StatusOr<Operations> TranslateFlush(const RedisCommand&, Arguments arguments, absl::Time) {
+  const bool takes =
+      arguments.size() == 1 ||
+      (arguments.size() == 2 && (IsWord(arguments[1], "ASYNC") || IsWord(arguments[1], "SYNC")));
+  if (!takes) return SyntaxError();
+  return Operations();
+}
+
 using CommandKind = RedisCommand::Kind;
 
 // Ascending by name.
@@ -281,11 +348,27 @@ constexpr RedisCommand kCommands[] = {
     {"EXISTS", CommandKind::kNoEffect, -2, nullptr},
     {"EXPIRE", CommandKind::kData, -3, TranslateExpire},
     {"EXPIREAT", CommandKind::kData, -3, TranslateExpire},
+    {"FLUSHALL", CommandKind::kFlushAll, -1, TranslateFlush},
+    {"FLUSHDB", CommandKind::kFlushDb, -1, TranslateFlush},
     {"GET", CommandKind::kNoEffect, 2, nullptr},
     {"GETDEL", CommandKind::kData, 2, TranslateDelete},
     {"GETEX", CommandKind::kData, -2, TranslateGetEx},
+    {"GETRANGE", CommandKind::kNoEffect, 4, nullptr},
     {"GETSET", CommandKind::kData, 3, TranslateSetPlain},
+    {"HDEL", CommandKind::kData, -3, TranslateHashDelete},
     {"HELLO", CommandKind::kNoEffect, -1, nullptr},
+    {"HEXISTS", CommandKind::kNoEffect, 3, nullptr},
+    {"HGET", CommandKind::kNoEffect, 3, nullptr},
+    {"HGETALL", CommandKind::kNoEffect, 2, nullptr},
+    {"HINCRBY", CommandKind::kData, 4, TranslateHashIncrement},
+    {"HKEYS", CommandKind::kNoEffect, 2, nullptr},
+    {"HLEN", CommandKind::kNoEffect, 2, nullptr},
+    {"HMGET", CommandKind::kNoEffect, -3, nullptr},
+    {"HMSET", CommandKind::kData, -4, TranslateHashSet},
+    {"HSET", CommandKind::kData, -4, TranslateHashSet},
+    {"HSETNX", CommandKind::kData, 4, TranslateHashSet},
+    {"HSTRLEN", CommandKind::kNoEffect, 3, nullptr},
+    {"HVALS", CommandKind::kNoEffect, 2, nullptr},
     {"INCR", CommandKind::kData, 2, TranslateIncrement},
     {"INCRBY", CommandKind::kData, 3, TranslateIncrement},
     {"MGET", CommandKind::kNoEffect, -2, nullptr},
@@ -303,6 +386,7 @@ constexpr RedisCommand kCommands[] = {
     {"SET", CommandKind::kData, -3, TranslateSet},
     {"SETEX", CommandKind::kData, 4, TranslateSetEx},
     {"SETNX", CommandKind::kData, 3, TranslateSetPlain},
+    {"SETRANGE", CommandKind::kData, 4, TranslateSetRange},
     {"STRLEN", CommandKind::kNoEffect, 2, nullptr},
     {"TTL", CommandKind::kNoEffect, 2, nullptr},
     {"UNLINK", CommandKind::kData, -2, TranslateDelete},

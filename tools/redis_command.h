@@ -1,4 +1,4 @@
-// Translates Redis's string commands into operations on keys.
+// Translates Redis's commands on strings and hashes into operations on keys.
 //
 // Arguments are taken and refused as Redis 7 does, with its error texts.
 #ifndef SLOTKV_TOOLS_REDIS_COMMAND_H_
@@ -19,6 +19,8 @@ struct RedisCommand {
     kData,      // changes keys: Translate says how
     kNoEffect,  // changes no key: reads, and what concerns the connection
     kMsetnx,    // all keys or none: Translate gives the sets
+    kFlushDb,   // all keys of the database go: Translate only checks the arguments
+    kFlushAll,  // the same for every database
     kSelect,
     kMulti,
     kExec,

@@ -15,6 +15,7 @@
 namespace slotkv::tools {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Kind = Operation::Kind;
 
@@ -146,7 +147,7 @@ TEST(TranslateTest, Expire) {
 }
 
 TEST(TranslateTest, GetEx) {
-  EXPECT_TRUE(TranslateLine("GETEX k")->empty());
+  EXPECT_EQ(TranslateOne("GETEX k").kind, Kind::kRead);
   EXPECT_EQ(TranslateOne("GETEX k PERSIST").kind, Kind::kPersist);
   EXPECT_EQ(TranslateOne("GETEX k PXAT 10").deadline, absl::FromUnixMillis(10));
   EXPECT_EQ(ErrorOf("GETEX k EX 0"), "ERR invalid expire time in 'getex' command");
@@ -165,6 +166,61 @@ TEST(TranslateTest, IncrementAndAppend) {
   EXPECT_EQ(ErrorOf("INCRBY k 1.5"), "ERR value is not an integer or out of range");
   EXPECT_EQ(TranslateOne("APPEND k v").kind, Kind::kAppend);
   EXPECT_EQ(TranslateOne("APPEND k v").value, "v");
+}
+
+TEST(TranslateTest, SetRange) {
+  const Operation set = TranslateOne("SETRANGE k 7 v");
+  EXPECT_EQ(set.kind, Kind::kSetRange);
+  EXPECT_EQ(set.position, 7);
+  EXPECT_EQ(set.value, "v");
+  EXPECT_EQ(TranslateOne("setrange k 0 \"\"").value, "");
+  EXPECT_EQ(ErrorOf("SETRANGE k -1 v"), "ERR offset is out of range");
+  EXPECT_EQ(ErrorOf("SETRANGE k x v"), "ERR value is not an integer or out of range");
+  EXPECT_EQ(ErrorOf("SETRANGE k 9223372036854775808 v"),
+            "ERR value is not an integer or out of range");
+  EXPECT_EQ(ErrorOf("SETRANGE k 1"), "ERR wrong number of arguments for 'setrange' command");
+}
+
+TEST(TranslateTest, Hashes) {
+  const Operation set = TranslateOne("HSET k f v g w");
+  EXPECT_EQ(set.kind, Kind::kHashSet);
+  EXPECT_EQ(set.key, "k");
+  EXPECT_THAT(set.fields, ElementsAre(HashField{"f", "v"}, HashField{"g", "w"}));
+  EXPECT_EQ(set.condition, SetCondition::kAlways);
+  EXPECT_EQ(TranslateOne("hmset k f v").kind, Kind::kHashSet);
+  EXPECT_EQ(TranslateOne("HSETNX k f v").condition, SetCondition::kIfAbsent);
+  const Operation remove = TranslateOne("HDEL k f g");
+  EXPECT_EQ(remove.kind, Kind::kHashDelete);
+  EXPECT_THAT(remove.fields, ElementsAre(HashField{"f", ""}, HashField{"g", ""}));
+  const Operation increment = TranslateOne("HINCRBY k f -9223372036854775808");
+  EXPECT_EQ(increment.kind, Kind::kHashIncrement);
+  EXPECT_EQ(increment.fields[0].name, "f");
+  EXPECT_EQ(increment.delta, std::numeric_limits<int64_t>::min());
+  EXPECT_EQ(ErrorOf("HSET k f"), "ERR wrong number of arguments for 'hset' command");
+  EXPECT_EQ(ErrorOf("HSET k f v g"), "ERR wrong number of arguments for 'hset' command");
+  EXPECT_EQ(ErrorOf("HMSET k f v g"), "ERR wrong number of arguments for 'hmset' command");
+  EXPECT_EQ(ErrorOf("HSETNX k f v g w"), "ERR wrong number of arguments for 'hsetnx' command");
+  EXPECT_EQ(ErrorOf("HDEL k"), "ERR wrong number of arguments for 'hdel' command");
+  EXPECT_EQ(ErrorOf("HINCRBY k f 1.5"), "ERR value is not an integer or out of range");
+}
+
+TEST(TranslateTest, CommandsThatLookAtAStringNeedOne) {
+  for (const char* const line :
+       {"GETSET k v", "GETDEL k", "GETEX k", "GETEX k PERSIST", "GETEX k EX 1", "SET k v NX GET"}) {
+    EXPECT_TRUE(TranslateOne(line).needs_string) << line;
+  }
+  for (const char* const line : {"SET k v", "SETNX k v", "DEL k", "PERSIST k", "EXPIRE k 1"}) {
+    EXPECT_FALSE(TranslateOne(line).needs_string) << line;
+  }
+}
+
+TEST(TranslateTest, Flush) {
+  for (const char* const line : {"FLUSHALL", "flushdb", "FLUSHALL async", "FLUSHDB SYNC"}) {
+    EXPECT_TRUE(TranslateLine(line).ok()) << line;
+  }
+  for (const char* const line : {"FLUSHALL now", "FLUSHDB 0", "FLUSHALL ASYNC SYNC"}) {
+    EXPECT_EQ(ErrorOf(line), "ERR syntax error") << line;
+  }
 }
 
 TEST(TranslateTest, RefusesWhatSlotkvCannotHold) {
