@@ -44,7 +44,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options) {
   return node;
 }
 
-absl::Status Node::Recover(const ExpiryClock* clock) {
+absl::Status Node::Recover(ExpiryClock* clock) {
   clock_ = clock;
   const bool whole_log = log_->first() == LogIndex(1);
   StoreOptions store_options;

@@ -56,7 +56,7 @@ class Node {
 
   // Opens the store and applies what the log has and the store has not. `clock` must outlive the
   // node. DataLoss if log and store do not fit together.
-  absl::Status Recover(const ExpiryClock* clock);
+  absl::Status Recover(ExpiryClock* clock);
 
   ~Node();
   Node(const Node&) = delete;
@@ -105,7 +105,7 @@ class Node {
 
   const NodeOptions options_;
   LogRecovery recovery_;
-  const ExpiryClock* clock_ = nullptr;
+  ExpiryClock* clock_ = nullptr;
   std::unique_ptr<Log> log_;  // outlives the store, whose flushes sync it
   std::unique_ptr<Store> store_;
   std::atomic<uint64_t> applied_{0};

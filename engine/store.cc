@@ -30,6 +30,9 @@ constexpr size_t kMaxIdleBatchBytes = size_t{16} << 20;
 // Lists in a memtable.
 constexpr size_t kMemtableBuckets = 4096;
 
+// A write group under way may still find alive what has just expired; none takes this long.
+constexpr uint64_t kDropAfterMs = 60'000;
+
 // The progress notes: an index, 8 bytes little-endian.
 constexpr const char* kAppliedNote = "progress.applied";
 constexpr const char* kFlushedNote = "progress.flushed";
@@ -57,7 +60,7 @@ absl::Status StoreStatus(const rocksdb::Status& status, const std::string& direc
 // Drops what has expired when RocksDB rewrites tables anyway.
 class Store::ExpiryFilter final : public rocksdb::CompactionFilter {
  public:
-  explicit ExpiryFilter(const ExpiryClock* clock) : clock_(clock) {}
+  explicit ExpiryFilter(ExpiryClock* clock) : clock_(clock) {}
 
   const char* Name() const override { return "slotkv.expiry"; }
 
@@ -70,12 +73,15 @@ class Store::ExpiryFilter final : public rocksdb::CompactionFilter {
     const std::optional<ValueHeader> header = DecodeValueHeader(ToView(value));
     if (!header.has_value() || header->expiry_ms == 0) return Decision::kKeep;
     const uint64_t now_ms = clock_->NowMs();
+    if (!header->ExpiredAt(now_ms - std::min(now_ms, kDropAfterMs))) return Decision::kKeep;
+    // From here on nobody can find it: the clock must not go back to when it lived.
+    clock_->NoteObserved(header->expiry_ms);
     // kRemove leaves a tombstone, so that no older version comes to light.
-    return header->ExpiredAt(now_ms) ? Decision::kRemove : Decision::kKeep;
+    return Decision::kRemove;
   }
 
  private:
-  const ExpiryClock* const clock_;
+  ExpiryClock* const clock_;
 };
 
 class Store::Listener final : public rocksdb::EventListener {
@@ -289,15 +295,18 @@ absl::Status Store::Apply(Batch* batch) {
 }
 
 Store::Reader::Reader(const Store* store, bool fill_cache)
-    : store_(store), it_([store, fill_cache] {
+    : store_(store), it_([this, store, fill_cache] {
         rocksdb::ReadOptions options;
         options.prefix_same_as_start = true;
+        // Or a seek would go on from range tombstone to range tombstone through the slots behind.
+        options.iterate_upper_bound = &upper_;
         options.fill_cache = fill_cache;
         return store->db_->NewIterator(options);
       }()) {}
 
 void Store::Reader::Seek(uint16_t slot, std::string_view from) {
   slot_ = slot;
+  StoreSlot(upper_bytes_, static_cast<uint16_t>(slot + 1));
   it_->Seek(ToSlice(StoreKey(slot, from).view()));
   Load();
 }

@@ -38,7 +38,7 @@ namespace slotkv {
 struct StoreOptions {
   const Disk* disk = nullptr;
   const StoreResources* resources = nullptr;
-  const ExpiryClock* clock = nullptr;
+  ExpiryClock* clock = nullptr;
   std::string directory;
   bool create = false;
   // Makes the log durable as far as it has been appended. Called on RocksDB's threads.
@@ -99,7 +99,7 @@ class Store {
   // which it was made. Must not outlive the store.
   class Reader {
    public:
-    // Goes to the first key of `slot` that is not below `from`.
+    // Goes to the first key of `slot` that is not below `from`. Slots must not descend.
     void Seek(uint16_t slot, std::string_view from);
     void Next();
     // False at the slot's end, and upon an error.
@@ -116,6 +116,9 @@ class Store {
     void Load();
 
     const Store* const store_;
+    // The end of the slot that is read. RocksDB looks at it with each Seek.
+    char upper_bytes_[kSlotBytes] = {};
+    const rocksdb::Slice upper_{upper_bytes_, kSlotBytes};
     const std::unique_ptr<rocksdb::Iterator> it_;
     uint16_t slot_ = 0;
     bool valid_ = false;

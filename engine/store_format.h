@@ -35,9 +35,15 @@ struct ValueHeader {
   bool ExpiredAt(uint64_t now_ms) const { return expiry_ms != 0 && expiry_ms <= now_ms; }
 };
 
+// Writes the slot at `to`, which has room for kSlotBytes.
+inline void StoreSlot(char* to, uint16_t slot) {
+  to[0] = static_cast<char>(slot >> 8);
+  to[1] = static_cast<char>(slot & 0xff);
+}
 inline void AppendSlot(uint16_t slot, std::string* out) {
-  out->push_back(static_cast<char>(slot >> 8));
-  out->push_back(static_cast<char>(slot & 0xff));
+  char bytes[kSlotBytes];
+  StoreSlot(bytes, slot);
+  out->append(bytes, kSlotBytes);
 }
 
 // A key as the store knows it; short ones need no allocation.
@@ -49,8 +55,7 @@ class StoreKey {
       large_.resize(size_);
       to = large_.data();
     }
-    to[0] = static_cast<char>(slot >> 8);
-    to[1] = static_cast<char>(slot & 0xff);
+    StoreSlot(to, slot);
     if (!key.empty()) std::memcpy(to + kSlotBytes, key.data(), key.size());
   }
   StoreKey(const StoreKey&) = delete;

@@ -1,6 +1,7 @@
 #include "replication/group.h"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -298,7 +299,12 @@ size_t Group::Evaluate(GroupWrite* write, View* view, std::string* payload) {
     return 0;
   }
   payload->clear();
-  write->status = write->mutation->Evaluate(view, payload);
+  // Values and hashes may be large. A leader that unwound would leave the others waiting for ever.
+  try {
+    write->status = write->mutation->Evaluate(view, payload);
+  } catch (const std::bad_alloc&) {
+    write->status = absl::ResourceExhaustedError("there is not enough memory for the write");
+  }
   if (!write->status.ok() || payload->empty()) return 0;
   if (payload->size() > kMaxPayloadBytes) {
     write->status = absl::ResourceExhaustedError(
@@ -320,7 +326,9 @@ size_t Group::Evaluate(GroupWrite* write, View* view, std::string* payload) {
 void Group::ReturnToQueue(size_t first) {
   absl::MutexLock lock(&mu_);
   while (group_.size() > first) {
+    // It waits with a deadline again.
     group_.back()->grouped = false;
+    group_.back()->wake.Signal();
     queue_.push_front(group_.back());
     group_.pop_back();
   }

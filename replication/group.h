@@ -18,6 +18,10 @@
 //      caller's with more.
 //   6. While a write group is under way, readers judge expiry by a time not later than the
 //      group's: what a write found alive, no reader has found expired before the write is applied.
+//   7. What a reader has found expired, no later reader finds alive: a write group announces a time
+//      that it has read a moment before, so readers never go back behind one that said "expired".
+//      That one's time was taken before the announcement, or bounded by it, so 6 holds all the
+//      same.
 //
 // This release keeps one node for each group; its commit index is its last index.
 //
@@ -77,10 +81,19 @@ class Group {
   // status. Bring at most kMaxWrites, and about kMaxGroupBytes, at a time.
   void WriteMany(absl::Span<GroupWrite> writes);
 
-  // The time by which a reader is to judge expiry (invariant 6).
+  // The time by which a reader is to judge expiry (invariants 6 and 7).
   uint64_t ReadTimeMs() const {
     const uint64_t now_ms = clock_->NowMs();
-    return std::min(now_ms, group_time_ms_.load(std::memory_order_seq_cst));
+    const uint64_t bound_ms = group_time_ms_.load(std::memory_order_seq_cst);
+    return std::max(std::min(now_ms, bound_ms), expired_seen_ms_.load(std::memory_order_seq_cst));
+  }
+  // A reader has found something expired by this ReadTimeMs, and is about to say so.
+  void NoteExpired(uint64_t read_time_ms) {
+    uint64_t seen_ms = expired_seen_ms_.load(std::memory_order_relaxed);
+    while (seen_ms < read_time_ms && !expired_seen_ms_.compare_exchange_weak(
+                                         seen_ms, read_time_ms, std::memory_order_seq_cst)) {
+    }
+    clock_->NoteObserved(read_time_ms);
   }
 
   // Header and payload (unless null) of a key that is alive at `now_ms`, a ReadTimeMs; see
@@ -130,6 +143,8 @@ class Group {
 
   // Not later than the time of the write group under way; the maximum if there is none.
   std::atomic<uint64_t> group_time_ms_{std::numeric_limits<uint64_t>::max()};
+  // The latest time by which a reader found something expired.
+  std::atomic<uint64_t> expired_seen_ms_{0};
 
   // The last write group found no room in the log.
   std::atomic<bool> log_full_{false};

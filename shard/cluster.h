@@ -75,10 +75,9 @@ class Cluster final : public Keyspace {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // Refuses new calls with Cancelled, waits for running ones, syncs and closes all files. Returns
-  // the first error met; the cluster is closed all the same. A second call returns ok, at once,
-  // even while the first is still at work. Not to be called by a loader or an EventListener, for
-  // which it would wait.
+  // Refuses new calls with Cancelled, waits for running ones (loaders and the listener included,
+  // which must therefore not call it), syncs and closes all files. Returns the first error met; the
+  // cluster is closed all the same. A second call returns ok when the first is done.
   absl::Status Close();
 
   // ---- Look ----

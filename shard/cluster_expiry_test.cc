@@ -1,14 +1,21 @@
 // Expiry: what sets it, what keeps it, and that nothing which has expired comes back.
+#include <atomic>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "shard/cluster_testing.h"
 #include "slotkv/cluster.h"
 #include "tests/cluster_fixture.h"
+#include "tests/test_hook.h"
 #include "tests/test_support.h"
 
 namespace slotkv {
@@ -168,6 +175,38 @@ TEST_F(ClusterExpiryTest, DefaultTtl) {
   options_.default_ttl = absl::InfiniteDuration();
   Open();
   EXPECT_THAT(cluster_->TimeToLive("set"), Lives(absl::Seconds(7)));
+}
+
+// A write that has found the key alive is under way for longer than the key would have lived: until
+// it is done, every reader finds the key as it was.
+TEST_F(ClusterExpiryTest, ReadersAgreeWhileAWriteHangs) {
+  const auto hook = std::make_shared<TestHook>();
+  options_.fsync = Fsync::kAlways;
+  Close();
+  absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook);
+  ASSERT_THAT(cluster, IsOk());
+  cluster_ = *std::move(cluster);
+  SetOptions options;
+  options.ttl = absl::Milliseconds(3);
+  ASSERT_THAT(cluster_->Set("k", "v", options), IsOk());
+  absl::Notification hangs, go_on;
+  std::atomic<bool> first{true};
+  hook->SetBefore([&](FileOp op, const std::string& path) {
+    if (op == FileOp::kSync && path.find("/log/") != std::string::npos && first.exchange(false)) {
+      hangs.Notify();
+      go_on.WaitForNotification();
+    }
+    return absl::OkStatus();
+  });
+  std::thread writer([&] { EXPECT_THAT(cluster_->Expire("k", absl::Hours(1)), HoldsValue(true)); });
+  hangs.WaitForNotification();
+  clock_->Advance(absl::Milliseconds(5));
+  EXPECT_THAT(cluster_->Get("k"), HoldsValue("v"));
+  EXPECT_THAT(cluster_->TimeToLive("k"), HoldsValue(absl::Milliseconds(3)));
+  go_on.Notify();
+  writer.join();
+  EXPECT_THAT(cluster_->TimeToLive("k"), HoldsValue(absl::Hours(1) - absl::Milliseconds(5)));
+  hook->Heal();
 }
 
 TEST_F(ClusterExpiryTest, TimeCountsWhileTheClusterIsClosed) {

@@ -33,6 +33,8 @@ void AddSlotBytes(const Store& store, const ShardInfo& shard, std::vector<SlotSt
 ClusterImpl::~ClusterImpl() { Close().IgnoreError(); }
 
 absl::Status ClusterImpl::Close() {
+  // A second call returns when the first is done.
+  absl::MutexLock lock(&close_mu_);
   if (!gate_.Close()) return absl::OkStatus();
   const bool was_open = maintenance_ != nullptr;
   maintenance_.reset();
@@ -46,6 +48,7 @@ absl::Status ClusterImpl::Close() {
     status.Update(shard.group->Sync());
   }
   shards_.clear();
+  resources_.reset();
   keeper_.reset();
   zones_.clear();
   lock_.reset();

@@ -20,6 +20,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "engine/disk.h"
 #include "engine/expiry_clock.h"
 #include "engine/store_resources.h"
@@ -110,6 +111,7 @@ class ClusterImpl {
   const std::string path_;
   const std::shared_ptr<FileHook> hook_;
 
+  absl::Mutex close_mu_;  // held by the one who closes
   CallGate gate_;
   std::unique_ptr<Disk> disk_;  // the cluster's own directory
   std::unique_ptr<DirectoryLock> lock_;

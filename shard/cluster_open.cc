@@ -355,7 +355,6 @@ absl::Status ClusterImpl::StartEpochs() {
 }
 
 void ClusterImpl::PublishSlots() {
-  router_.set_clock(clock_.get());
   for (const ShardState& shard : keeper_->Current()->shards) {
     const OpenShard& open = shards_[shard.id.value()];
     router_.AddShard(shard.id, open.group.get(), open.status);

@@ -35,7 +35,7 @@ absl::Duration Histogram::Mean() const {
 
 absl::Duration Histogram::Percentile(double percent) const {
   if (count_ == 0) return absl::ZeroDuration();
-  const double share = std::clamp(percent, 0.0, 100.0) / 100;
+  const double share = percent > 0 ? std::min(percent, 100.0) / 100 : 0;
   const auto rank =
       std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(share * static_cast<double>(count_))));
   uint64_t seen = 0;

@@ -21,16 +21,18 @@ absl::Status RunWrite(ClusterImpl* impl, OnlyShard only, std::string_view key, M
 }
 
 absl::Status ReadAny(ClusterImpl* impl, OnlyShard only, std::string_view key, ValueHeader* header,
-                     std::string* payload) {
+                     std::string* payload, uint64_t* now_ms) {
   if (absl::Status status = CheckKey(key); !status.ok()) return status;
   const CallGate::Pass pass(impl->gate());
-  return pass.open() ? impl->router().Read(only, SlotForKey(key), key, header, payload) : Closed();
+  if (!pass.open()) return Closed();
+  return impl->router().Read(only, SlotForKey(key), key, header, payload, now_ms);
 }
 
 absl::Status ReadTyped(ClusterImpl* impl, OnlyShard only, std::string_view key, ValueType type,
                        std::string* payload) {
   ValueHeader header;
-  absl::Status status = ReadAny(impl, only, key, &header, payload);
+  uint64_t now_ms = 0;
+  absl::Status status = ReadAny(impl, only, key, &header, payload, &now_ms);
   if (!status.ok() || header.type == type) return status;
   payload->clear();
   return WrongType();
@@ -72,7 +74,8 @@ absl::StatusOr<bool> Keyspace::Delete(std::string_view key) {
 
 absl::StatusOr<bool> Keyspace::Exists(std::string_view key) {
   ValueHeader header;
-  const absl::Status status = ReadAny(impl_.get(), only_, key, &header, nullptr);
+  uint64_t now_ms = 0;
+  const absl::Status status = ReadAny(impl_.get(), only_, key, &header, nullptr, &now_ms);
   if (status.ok()) return true;
   if (absl::IsNotFound(status)) return false;
   return status;
@@ -133,16 +136,11 @@ absl::StatusOr<bool> Keyspace::Persist(std::string_view key) {
 
 absl::StatusOr<absl::Duration> Keyspace::TimeToLive(std::string_view key) {
   ValueHeader header;
-  if (absl::Status status = ReadAny(impl_.get(), only_, key, &header, nullptr); !status.ok()) {
-    return status;
-  }
+  uint64_t now_ms = 0;
+  absl::Status status = ReadAny(impl_.get(), only_, key, &header, nullptr, &now_ms);
+  if (!status.ok()) return status;
   if (header.expiry_ms == 0) return absl::InfiniteDuration();
-  const uint64_t now_ms = impl_->clock().NowMs();
-  // It may have passed since the key was read.
-  if (header.expiry_ms <= now_ms) {
-    impl_->clock().NoteObserved(now_ms);
-    return absl::Status(absl::StatusCode::kNotFound, "");
-  }
+  // By the time of the read, at which the key was alive.
   return absl::Milliseconds(static_cast<int64_t>(header.expiry_ms - now_ms));
 }
 

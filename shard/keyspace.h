@@ -22,7 +22,7 @@
 // Thread safety: any number of threads may call any member. A write waits for other writes, for
 // room in the log and for a store that is compacting, each for up to Options::operation_timeout. A
 // device that hangs in a read, or in the sync of Fsync::kAlways, holds up the calls of its own
-// shard until it answers.
+// shard until it answers, and reads that still succeed judge expiry by the time when it began to.
 #ifndef SLOTKV_SHARD_KEYSPACE_H_
 #define SLOTKV_SHARD_KEYSPACE_H_
 

@@ -22,9 +22,10 @@ inline KeyTarget Target(ClusterImpl* impl, std::string_view key) {
 // Checks the key, holds the gate and runs the mutation, which is of this key.
 absl::Status RunWrite(ClusterImpl* impl, OnlyShard only, std::string_view key, Mutation* mutation);
 
-// The header and, in `*payload` unless that is null, the value of a key of any type.
+// The header and, in `*payload` unless that is null, the value of a key of any type; `*now_ms`: by
+// which time its expiry was judged.
 absl::Status ReadAny(ClusterImpl* impl, OnlyShard only, std::string_view key, ValueHeader* header,
-                     std::string* payload);
+                     std::string* payload, uint64_t* now_ms);
 
 // The payload of a key that holds a value of this type; else FailedPrecondition.
 absl::Status ReadTyped(ClusterImpl* impl, OnlyShard only, std::string_view key, ValueType type,

@@ -45,9 +45,10 @@ absl::StatusOr<std::string> Keyspace::GetOrLoad(
     absl::StatusOr<std::string> loaded = loader(key);
     if (!loaded.ok()) return loaded;
     if (status = CheckValue(*loaded); status.ok()) {
-      LoadMutation mutation({slot, key, /*loads=*/nullptr}, &lead, &*loaded, ttl);
+      LoadMutation mutation({slot, key, /*loads=*/nullptr}, &lead, *loaded, ttl);
       status = impl_->router().Write(only_, slot, &mutation);
       if (absl::IsFailedPrecondition(status)) return status;  // the key holds a hash by now
+      if (status.ok() && mutation.present().has_value()) return *std::move(mutation.present());
     }
     if (!status.ok()) impl_->loads()->CountNotStored();
     return loaded;

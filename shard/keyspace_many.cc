@@ -173,7 +173,7 @@ absl::Status Keyspace::DeletePrefix(std::string_view prefix) {
   }
   // What loads under way are about to store, and what they have had evaluated, goes as well.
   NoteWrites(impl_.get(), only_, prefix);
-  if (absl::Status status = impl_->router().Barrier(only_); !status.ok()) return status;
+  if (absl::Status status = impl_->router().Barrier(only_, range); !status.ok()) return status;
   Slot first = range.first;
   std::string from;
   for (bool more = true; more;) {
@@ -270,7 +270,9 @@ absl::StatusOr<ScanPage> Keyspace::Scan(const ScanOptions& options) {
   if (range.first <= range.last) {
     absl::Status status = impl_->router().VisitKeys(only_, range.first, from, range.last,
                                                     options.prefix, visit, undo);
-    if (!status.ok()) return status;
+    // What was read before a shard that cannot be is not lost: the next page begins at the gap.
+    if (!status.ok() && page.entries.empty()) return status;
+    full = full || !status.ok();
   }
   if (full) page.cursor = EncodeCursor(slot, page.entries.back().key);
   return page;

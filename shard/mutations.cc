@@ -165,12 +165,12 @@ absl::Status LoadMutation::Decide(GroupView* view, std::string* effects) {
   std::string present;
   const absl::Status status = Read(view, ValueType::kString, &header, &present);
   if (status.ok()) {
-    *value_ = std::move(present);
+    present_ = std::move(present);
     return absl::OkStatus();
   }
   if (!absl::IsNotFound(status)) return status;
   if (lead_->overtaken()) return absl::OkStatus();
-  Put({ValueType::kString, ExpiryAfter(view->now_ms(), ttl_)}, *value_, effects);
+  Put({ValueType::kString, ExpiryAfter(view->now_ms(), ttl_)}, value_, effects);
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #define SLOTKV_SHARD_MUTATIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -133,7 +134,7 @@ class SetRangeMutation final : public KeyMutation {
                    absl::Duration default_ttl)
       : KeyMutation(target), offset_(offset), bytes_(bytes), default_ttl_(default_ttl) {}
   size_t EstimatedBytes() const override {
-    return KeyMutation::EstimatedBytes() + offset_ + bytes_.size();
+    return KeyMutation::EstimatedBytes() + (bytes_.empty() ? 0 : offset_ + bytes_.size());
   }
   uint64_t length() const { return length_; }
 
@@ -170,18 +171,20 @@ class TouchMutation final : public KeyMutation {
 // others, so its target tells nobody.
 class LoadMutation final : public KeyMutation {
  public:
-  // `value` is what was loaded and, afterwards, what the caller is to get.
-  LoadMutation(const KeyTarget& target, const LoadTable::Lead* lead, std::string* value,
+  LoadMutation(const KeyTarget& target, const LoadTable::Lead* lead, std::string_view value,
                absl::Duration ttl)
       : KeyMutation(target), lead_(lead), value_(value), ttl_(ttl) {}
-  size_t EstimatedBytes() const override { return KeyMutation::EstimatedBytes() + value_->size(); }
+  size_t EstimatedBytes() const override { return KeyMutation::EstimatedBytes() + value_.size(); }
+  // What the key held already. It counts only if the mutation succeeded.
+  std::optional<std::string>& present() { return present_; }
 
  private:
   absl::Status Decide(GroupView* view, std::string* effects) override;
 
   const LoadTable::Lead* const lead_;
-  std::string* const value_;
+  const std::string_view value_;
   const absl::Duration ttl_;
+  std::optional<std::string> present_;
 };
 
 }  // namespace slotkv

@@ -6,6 +6,8 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/check.h"
 #include "shard/batch_mutations.h"
 #include "slotkv/redirect.h"
@@ -25,6 +27,16 @@ const std::atomic<uint64_t> kUnguarded{0};
 
 void Add(std::atomic<uint64_t>* counter, uint64_t n) {
   counter->fetch_add(n, std::memory_order_relaxed);
+}
+
+// An item, or what a pointer to one points to.
+template <typename Item>
+Item& Deref(Item& item) {
+  return item;
+}
+template <typename Item>
+Item& Deref(Item* item) {
+  return *item;
 }
 
 bool HasPrefix(std::string_view text, std::string_view prefix) {
@@ -92,7 +104,7 @@ void Router::WriteMany(OnlyShard only, absl::Span<SlotWrite> writes) {
   std::vector<SlotWrite*> pending;
   for (SlotWrite& write : writes) pending.push_back(&write);
   while (!pending.empty()) {
-    LoadWords(pending);
+    LoadWords(absl::MakeSpan(pending));
     // Those of one shard, in their order, at a time.
     std::vector<SlotWrite*> routed, again;
     for (SlotWrite* const write : pending) {
@@ -111,6 +123,15 @@ void Router::WriteMany(OnlyShard only, absl::Span<SlotWrite> writes) {
       const bool last = i + 1 == routed.size() || routed[i + 1]->word.shard() != shard;
       if (!last && together.size() < kMaxWritesAtOnce && bytes < kMaxBytesAtOnce) continue;
       WriteToShard(shards_[shard.value()].get(), together, &again);
+      const absl::Status status = together.front()->status;
+      const bool refused = (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) &&
+                           std::all_of(together.begin(), together.end(), [&](const auto* write) {
+                             return write->status.code() == status.code();
+                           });
+      // Each of the shard's others would wait as long for the same answer.
+      for (; refused && i + 1 < routed.size() && routed[i + 1]->word.shard() == shard; ++i) {
+        routed[i + 1]->status = status;
+      }
       together.clear();
       bytes = 0;
     }
@@ -118,13 +139,14 @@ void Router::WriteMany(OnlyShard only, absl::Span<SlotWrite> writes) {
   }
 }
 
-// All writes of one slot get the same word, so that, if it changes, all of them that have not been
-// done yet fail their guard, and the order of a slot's writes is kept.
-void Router::LoadWords(absl::Span<SlotWrite* const> writes) const {
+// All items of one slot get the same word: if it changes they fail together, so that the order of a
+// slot's writes is kept and what is read of a slot is of one moment.
+template <typename Item>
+void Router::LoadWords(absl::Span<Item> items) const {
   for (bool changed = true; changed;) {
-    for (SlotWrite* const write : writes) write->word = slots_.Load(write->slot);
-    changed = std::any_of(writes.begin(), writes.end(), [this](const SlotWrite* write) {
-      return slots_.Load(write->slot) != write->word;
+    for (auto& item : items) Deref(item).word = slots_.Load(Deref(item).slot);
+    changed = std::any_of(items.begin(), items.end(), [this](const auto& item) {
+      return slots_.Load(Deref(item).slot) != Deref(item).word;
     });
   }
 }
@@ -153,42 +175,61 @@ void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
 }
 
 absl::Status Router::ClearSlots(OnlyShard only) {
+  // The word under which a slot was cleared; at first that of no slot.
   std::vector<SlotWord> done(kSlotCount);
-  for (bool changed = true; changed;) {
-    changed = false;
+  absl::Status result;
+  for (bool again = true; again;) {
+    again = false;
     for (int first = 0; first < kSlotCount;) {
       const SlotWord word = slots_.Load(static_cast<Slot>(first));
+      const bool foreign = only.has_value() && *only != word.shard();
+      if (foreign || word == done[first]) {
+        ++first;
+        continue;
+      }
+      if (word.state() != SlotState::kServing) {
+        again = true;  // when it is served again
+        ++first;
+        continue;
+      }
+      // It and those behind it that are to be cleared there, too.
       int last = first;
-      bool is_new = false;
-      for (int slot = first; slot < kSlotCount; last = slot++) {
-        const SlotWord now = slots_.Load(static_cast<Slot>(slot));
-        if (now.shard() != word.shard()) break;
-        // What is frozen is not cleared: it is looked at until it changes.
-        is_new = is_new || now != done[slot] || now.state() != SlotState::kServing;
-        done[slot] = now;
+      done[first] = word;
+      for (; last + 1 < kSlotCount; ++last) {
+        const SlotWord next = slots_.Load(static_cast<Slot>(last + 1));
+        if (next.shard() != word.shard() || next.state() != SlotState::kServing ||
+            next == done[last + 1]) {
+          break;
+        }
+        done[last + 1] = next;
       }
       const SlotRange range = {static_cast<Slot>(first), static_cast<Slot>(last)};
       first = last + 1;
-      if (!is_new || (only.has_value() && *only != word.shard())) continue;
       // A slot whose word changes before its clear is evaluated is found changed in the next round.
-      changed = true;
+      again = true;
       const absl::StatusOr<Served*> shard = Find(only, range.first, word);
-      if (!shard.ok()) return shard.status();
-      ClearSlotsMutation clear(&slots_, word.shard(), range);
-      if (absl::Status status = (*shard)->group->Write(&clear, {&kUnguarded, 0}); !status.ok()) {
-        return status;
+      if (!shard.ok()) {
+        result.Update(shard.status());
+        continue;
       }
+      ClearSlotsMutation clear(&slots_, word.shard(), range);
+      result.Update((*shard)->group->Write(&clear, {&kUnguarded, 0}));
     }
+    if (again) absl::SleepFor(absl::Microseconds(100));
   }
-  return absl::OkStatus();
+  return result;
 }
 
-absl::Status Router::Barrier(OnlyShard only) {
-  for (const std::unique_ptr<Served>& shard : shards_) {
-    if (shard == nullptr || shard->group == nullptr) continue;
-    if (only.has_value() && *only != shard->id) continue;
+absl::Status Router::Barrier(OnlyShard only, SlotRange range) {
+  std::vector<bool> passed(shards_.size());
+  for (int slot = range.first; slot <= range.last; ++slot) {
+    const ShardId owner = slots_.Load(static_cast<Slot>(slot)).shard();
+    if (passed[owner.value()] || (only.has_value() && *only != owner)) continue;
+    passed[owner.value()] = true;
+    Group* const owning = group(owner);
+    if (owning == nullptr) continue;
     BarrierMutation barrier;
-    if (absl::Status status = shard->group->Write(&barrier, {&kUnguarded, 0}); !status.ok()) {
+    if (absl::Status status = owning->Write(&barrier, {&kUnguarded, 0}); !status.ok()) {
       return status;
     }
   }
@@ -198,18 +239,18 @@ absl::Status Router::Barrier(OnlyShard only) {
 // ---- Reads ----
 
 absl::Status Router::Read(OnlyShard only, Slot slot, std::string_view key, ValueHeader* header,
-                          std::string* payload) {
+                          std::string* payload, uint64_t* now_ms) {
   const LatencyTimer timer;
   while (true) {
     const SlotWord word = slots_.Load(slot);
     const absl::StatusOr<Served*> shard = Find(only, slot, word);
     if (!shard.ok()) return shard.status();
-    const Group* const group = (*shard)->group;
+    Group* const group = (*shard)->group;
     // Before the store is read: what expires while it is being read was still there at first.
-    const uint64_t now_ms = group->ReadTimeMs();
-    absl::Status status = group->Get(slot, key, now_ms, header, payload);
+    *now_ms = group->ReadTimeMs();
+    absl::Status status = group->Get(slot, key, *now_ms, header, payload);
     if (slots_.Load(slot) != word) continue;
-    if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms);
+    if (absl::IsNotFound(status) && header->expiry_ms != 0) group->NoteExpired(*now_ms);
     (*shard)->counters.NoteRead(1, status.ok() ? 1 : 0,
                                 status.ok() && payload != nullptr ? payload->size() : 0,
                                 timer.ElapsedNs());
@@ -220,42 +261,49 @@ absl::Status Router::Read(OnlyShard only, Slot slot, std::string_view key, Value
 
 void Router::ReadMany(OnlyShard only, absl::Span<KeyRead> reads) {
   struct Pending {
-    uint32_t shard;
+    Slot slot;
+    SlotWord word;
     uint64_t order;  // slot and the key's first bytes
     KeyRead* read;
-    SlotWord word;
   };
   absl::InlinedVector<Pending, 64> pending, again;
-  for (KeyRead& read : reads) pending.push_back({0, 0, &read, SlotWord()});
-  while (!pending.empty()) {
-    size_t served = 0;
-    for (Pending& item : pending) {
-      KeyRead* const read = item.read;
-      item.word = slots_.Load(read->slot);
-      read->status = Find(only, read->slot, item.word).status();
-      if (!read->status.ok()) continue;
-      uint64_t head = 0;
-      std::memcpy(&head, read->key.data(), std::min<size_t>(read->key.size(), 6));
-      item.shard = item.word.shard().value();
-      item.order = uint64_t{read->slot} << 48 | __builtin_bswap64(head) >> 16;
-      pending[served++] = item;
+  for (KeyRead& read : reads) {
+    uint64_t head = 0;
+    if (!read.key.empty()) {
+      std::memcpy(&head, read.key.data(), std::min<size_t>(read.key.size(), 6));
     }
-    pending.resize(served);
-    // As the store has them.
-    std::sort(pending.begin(), pending.end(), [](const Pending& a, const Pending& b) {
-      if (a.shard != b.shard) return a.shard < b.shard;
-      return a.order != b.order ? a.order < b.order : a.read->key < b.read->key;
+    pending.push_back(
+        {read.slot, SlotWord(), uint64_t{read.slot} << 48 | __builtin_bswap64(head) >> 16, &read});
+  }
+  // As a store has them.
+  std::sort(pending.begin(), pending.end(), [](const Pending& a, const Pending& b) {
+    return a.order != b.order ? a.order < b.order : a.read->key < b.read->key;
+  });
+  while (!pending.empty()) {
+    LoadWords(absl::MakeSpan(pending));
+    const auto not_served = [&](const Pending& item) {
+      item.read->status = Find(only, item.slot, item.word).status();
+      return !item.read->status.ok();
+    };
+    pending.erase(std::remove_if(pending.begin(), pending.end(), not_served), pending.end());
+    std::stable_sort(pending.begin(), pending.end(), [](const Pending& a, const Pending& b) {
+      return a.word.shard() < b.word.shard();
     });
     absl::InlinedVector<KeyRead*, 64> together;
-    for (size_t i = 0; i < served; ++i) {
+    for (size_t i = 0; i < pending.size(); ++i) {
       together.push_back(pending[i].read);
-      if (i + 1 < served && pending[i + 1].shard == pending[i].shard) continue;
-      ReadFromShard(shards_[pending[i].shard].get(), together);
+      const ShardId shard = pending[i].word.shard();
+      if (i + 1 < pending.size() && pending[i + 1].word.shard() == shard) continue;
+      ReadFromShard(shards_[shard.value()].get(), together);
       together.clear();
     }
     again.clear();
-    for (const Pending& item : pending) {
-      if (slots_.Load(item.read->slot) != item.word) again.push_back(item);
+    for (size_t i = 0; i < pending.size();) {
+      const Slot slot = pending[i].slot;
+      const bool changed = slots_.Load(slot) != pending[i].word;
+      for (; i < pending.size() && pending[i].slot == slot; ++i) {
+        if (changed) again.push_back(pending[i]);
+      }
     }
     pending.swap(again);
   }
@@ -288,7 +336,7 @@ void Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
       ++hits;
       if (read->payload != nullptr) bytes_read += read->payload->size();
     } else if (absl::IsNotFound(read->status) && read->header.expiry_ms != 0) {
-      clock_->NoteObserved(now_ms);
+      shard->group->NoteExpired(now_ms);
     }
   }
   shard->counters.NoteRead(reads.size(), hits, bytes_read, timer.ElapsedNs());
@@ -355,7 +403,7 @@ absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, S
     }
     ++*next;
   }
-  if (expired) clock_->NoteObserved(now_ms);
+  if (expired) shard->group->NoteExpired(now_ms);
   return absl::OkStatus();
 }
 

@@ -23,7 +23,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/expiry_clock.h"
 #include "engine/store.h"
 #include "replication/group.h"
 #include "shard/shard_counters.h"
@@ -58,9 +57,8 @@ class Router {
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
-  // Before anything is read or written: `clock`, and for each shard its group, or why it has none.
-  // They must outlive the router's use.
-  void set_clock(ExpiryClock* clock) { clock_ = clock; }
+  // Before anything is read or written, for each shard: its group, which must outlive the router's
+  // use, or why it has none.
   void AddShard(ShardId shard, Group* group, const absl::Status& why_not);
   SlotTable& slots() { return slots_; }
   const SlotTable& slots() const { return slots_; }
@@ -71,8 +69,9 @@ class Router {
   void WriteMany(OnlyShard only, absl::Span<SlotWrite> writes);
 
   // The live value of `key`; `payload` may be null. NotFound without text if it is missing.
+  // `*now_ms`: by which time its expiry was judged.
   absl::Status Read(OnlyShard only, Slot slot, std::string_view key, ValueHeader* header,
-                    std::string* payload);
+                    std::string* payload, uint64_t* now_ms);
   // The same for many: each shard's store is read once, as of one moment.
   void ReadMany(OnlyShard only, absl::Span<KeyRead> reads);
 
@@ -89,11 +88,12 @@ class Router {
                          std::string_view prefix, KeyVisitor visit,
                          absl::FunctionRef<void(Slot)> undo);
 
-  // Deletes whatever the slots hold that the caller is not barred from.
+  // Deletes whatever the slots hold that the caller is not barred from. Returns the first error;
+  // what could be deleted is.
   absl::Status ClearSlots(OnlyShard only);
 
-  // Waits until everything that the groups have evaluated so far is applied.
-  absl::Status Barrier(OnlyShard only);
+  // Waits until everything that the groups of these slots have evaluated so far is applied.
+  absl::Status Barrier(OnlyShard only, SlotRange range);
 
   // Ok, or the redirect, or why nobody serves the slot.
   absl::Status CheckServed(OnlyShard only, Slot slot) const;
@@ -119,7 +119,8 @@ class Router {
 
   absl::StatusOr<Served*> Find(OnlyShard only, Slot slot, SlotWord word) const;
   void CountWrite(Served* shard, Slot slot, const GroupWrite& write, uint64_t latency_ns);
-  void LoadWords(absl::Span<SlotWrite* const> writes) const;
+  template <typename Item>
+  void LoadWords(absl::Span<Item> items) const;
   void WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
                     std::vector<SlotWrite*>* again);
   void ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads);
@@ -127,7 +128,6 @@ class Router {
                         std::string_view from, std::string_view prefix, KeyVisitor visit,
                         absl::FunctionRef<void(Slot)> undo, Slot* next, bool* ended);
 
-  ExpiryClock* clock_ = nullptr;
   SlotTable slots_;
   // By shard number; null where there is no shard. Not changed once the slots are published.
   std::vector<std::unique_ptr<Served>> shards_;

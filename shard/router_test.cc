@@ -16,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "engine/effects.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "replication/group_test_support.h"
@@ -35,12 +36,18 @@ class CallingClock final : public Clock {
   absl::Time Wall() override { return absl::FromUnixMillis(1'700'000'000'000); }
   absl::Duration Monotonic() override {
     std::function<void()> call;
+    absl::Duration now;
     {
       absl::MutexLock lock(&mu_);
       call = std::exchange(call_, nullptr);
+      now = now_;
     }
     if (call != nullptr) call();
-    return absl::Seconds(1000);
+    return now;
+  }
+  void Advance(absl::Duration by) {
+    absl::MutexLock lock(&mu_);
+    now_ += by;
   }
   // Once, at the next reading.
   void CallBack(std::function<void()> call) {
@@ -51,6 +58,7 @@ class CallingClock final : public Clock {
  private:
   absl::Mutex mu_;
   std::function<void()> call_ ABSL_GUARDED_BY(mu_);
+  absl::Duration now_ ABSL_GUARDED_BY(mu_) = absl::Seconds(1000);
 };
 
 // Two shards; slots are all A's at first.
@@ -63,7 +71,6 @@ class RouterTest : public testing::Test {
           std::make_unique<Group>(std::move(node->node), &expiry_clock_, GroupOptions()));
       EXPECT_THAT(groups_.back()->StartEpoch(ShardEpoch(1)), IsOk());
     }
-    router_.set_clock(&expiry_clock_);
     router_.AddShard(kA, groups_[0].get(), absl::OkStatus());
     router_.AddShard(kB, groups_[1].get(), absl::OkStatus());
     router_.slots().Publish({0, kSlotCount - 1}, SlotState::kServing, kA);
@@ -91,7 +98,8 @@ class RouterTest : public testing::Test {
   absl::StatusOr<std::string> Read(OnlyShard only, Slot slot, std::string_view key) {
     ValueHeader header;
     std::string payload;
-    absl::Status status = router_.Read(only, slot, key, &header, &payload);
+    uint64_t now_ms = 0;
+    absl::Status status = router_.Read(only, slot, key, &header, &payload, &now_ms);
     if (!status.ok()) return status;
     return payload;
   }
@@ -172,7 +180,8 @@ TEST_F(RouterTest, AShardWithoutAGroupSaysWhy) {
   router_.ReadMany(std::nullopt, absl::MakeSpan(reads));
   EXPECT_THAT(reads[0].status, away);
   EXPECT_THAT(reads[1].status, IsOk());
-  EXPECT_THAT(router_.Barrier(std::nullopt), IsOk()) << "nothing of it can be under way";
+  EXPECT_THAT(router_.Barrier(std::nullopt, {0, kSlotCount - 1}), IsOk())
+      << "nothing of it can be under way";
 }
 
 // ---- Slots that change hands ----
@@ -383,7 +392,30 @@ TEST_F(RouterTest, WhatIsNotServedCannotBeCleared) {
 
 // ---- What is counted ----
 
+// The time that a leader announces was read a moment before; readers meanwhile were ahead of it.
+TEST_F(RouterTest, WhatAReaderFoundExpiredStaysSo) {
+  LambdaMutation put([&](GroupView* view, std::string* effects) {
+    AppendPut(6, "key", {ValueType::kString, view->now_ms() + 3}, "value", effects);
+    return absl::OkStatus();
+  });
+  ASSERT_THAT(router_.Write(std::nullopt, 6, &put), IsOk());
+  ASSERT_THAT(Read(std::nullopt, 6, "key"), IsOk());
+  absl::Status before, during;
+  LambdaMutation look([&](GroupView*, std::string*) {
+    during = Read(std::nullopt, 6, "key").status();
+    return absl::OkStatus();
+  });
+  clock_.CallBack([&] {
+    clock_.Advance(absl::Milliseconds(5));
+    before = Read(std::nullopt, 6, "key").status();
+  });
+  ASSERT_THAT(router_.Write(std::nullopt, 6, &look), IsOk());
+  EXPECT_THAT(before, HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(during, HasCode(absl::StatusCode::kNotFound));
+}
+
 TEST_F(RouterTest, ABarrierWaitsForTheWritesBeforeIt) {
+  Move(2, kB);
   absl::Notification hanging, go_on;
   std::atomic<bool> passed{false};
   std::thread leader([&] {
@@ -396,9 +428,9 @@ TEST_F(RouterTest, ABarrierWaitsForTheWritesBeforeIt) {
     EXPECT_THAT(router_.Write(std::nullopt, 1, &hang), IsOk());
   });
   hanging.WaitForNotification();
-  EXPECT_THAT(router_.Barrier(kB), IsOk()) << "of another shard";
+  EXPECT_THAT(router_.Barrier(std::nullopt, {2, 2}), IsOk()) << "of another shard";
   std::thread waiting([&] {
-    EXPECT_THAT(router_.Barrier(kA), IsOk());
+    EXPECT_THAT(router_.Barrier(kA, {0, kSlotCount - 1}), IsOk());
     EXPECT_EQ(Stored(kA, 1, "key"), "x");
     passed = true;
   });
