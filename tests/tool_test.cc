@@ -6,15 +6,18 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "tests/child_process.h"
 #include "tests/test_support.h"
 
@@ -51,6 +54,15 @@ class ToolTest : public testing::Test {
                 const std::string& input = "") {
     arguments.insert(arguments.begin(), {std::move(command), "--dir", cluster()});
     return Run(std::move(arguments), input);
+  }
+
+  // Sets key:100000 and so on.
+  void Load(int keys) {
+    std::string commands;
+    for (int i = 0; i < keys; ++i)
+      absl::StrAppend(&commands, "SET key:", 100'000 + i, " value\r\n");
+    const Outcome load = RunOn("load", {"-"}, commands);
+    EXPECT_EQ(load.exit_code, 0) << load.err;
   }
 
   std::string cluster() const { return directory_.Path("cluster"); }
@@ -118,8 +130,13 @@ TEST_F(ToolTest, ShowsSlots) {
 }
 
 TEST_F(ToolTest, ReadersCreateNoCluster) {
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"get", "k"}, {"del", "k"}, {"ttl", "k"}, {"verify"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"get", "k"},
+                                                  {"del", "k"},
+                                                  {"ttl", "k"},
+                                                  {"hget", "k"},
+                                                  {"scan"},
+                                                  {"stats"},
+                                                  {"verify"}}) {
     const Outcome outcome =
         RunOn(command[0], std::vector<std::string>(command.begin() + 1, command.end()));
     EXPECT_EQ(outcome.exit_code, 1) << command[0];
@@ -131,8 +148,8 @@ TEST_F(ToolTest, ReadersCreateNoCluster) {
 TEST_F(ToolTest, TeachesItsUse) {
   EXPECT_THAT(Run({"--help"}).out,
               AllOf(HasSubstr("slotkv tour"), HasSubstr("load"), Not(HasSubstr("tour-writer"))));
-  for (const char* const command :
-       {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour"}) {
+  for (const char* const command : {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour",
+                                    "hget", "scan", "stats", "bench"}) {
     const Outcome help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, ContainsRegex(absl::StrCat("Examples?:\n  slotkv ", command)));
@@ -154,6 +171,12 @@ TEST_F(ToolTest, RefusesWrongUsage) {
   ExpectFailure(RunOn("set", {"k", "v", "--nx", "--xx"}), 2, "--xx");
   ExpectFailure(RunOn("set", {"k", "v", "--shards", "0"}), 2, "--shards");
   ExpectFailure(RunOn("set", {"k", "v", "--fsync", "maybe"}), 2, "--fsync");
+  ExpectFailure(RunOn("scan", {"--limit", "0"}), 2, "--limit");
+  ExpectFailure(RunOn("scan", {"--cursor", "!"}), 1, "--cursor: not one that scan has printed");
+  ExpectFailure(RunOn("stats", {"--map", "slots"}), 2, "--map");
+  ExpectFailure(RunOn("stats", {"--map", "keys", "--json"}), 2, "--json");
+  ExpectFailure(RunOn("bench", {"--threads", "0"}), 2, "--threads");
+  ExpectFailure(RunOn("bench", {"--read-percent", "101"}), 2, "--read-percent");
   EXPECT_FALSE(std::filesystem::exists(cluster()));
 }
 
@@ -183,6 +206,181 @@ TEST_F(ToolTest, LoadSaysWhatItLeftOut) {
   EXPECT_THAT(load.out, HasSubstr("byte 20: INCR: "));
   EXPECT_THAT(load.out, ContainsRegex("other database +1 "));
   ExpectOutput(RunOn("get", {"a"}), "x\n");
+}
+
+TEST_F(ToolTest, ShowsHashes) {
+  const Outcome load =
+      RunOn("load", {"-"}, "HSET cart:1 b 2 a \"x\\ty\\xff\" \"\" empty\r\nSET s v\r\n");
+  EXPECT_EQ(load.exit_code, 0) << load.err;
+  ExpectOutput(RunOn("hget", {"cart:1"}), "\tempty\na\tx\\ty\\xff\nb\t2\n");
+  ExpectOutput(RunOn("hget", {"--raw", "cart:1"}), "\tempty\na\tx\ty\xff\nb\t2\n");
+  ExpectOutput(RunOn("hget", {"cart:1", "b"}), "2\n");
+  ExpectOutput(RunOn("hget", {"cart:1", ""}), "empty\n");
+  ExpectOutput(RunOn("hget", {"--raw", "cart:1", "a"}), "x\ty\xff");
+  ExpectFailure(RunOn("hget", {"cart:1", "c"}), 1, "no such field: \"c\" in \"cart:1\"");
+  ExpectFailure(RunOn("hget", {"cart:2", "c"}), 1, "no such key: \"cart:2\"");
+  ExpectFailure(RunOn("hget", {"cart:2"}), 1, "no such key: \"cart:2\"");
+  ExpectFailure(RunOn("hget", {"s"}), 1, "\"s\" holds a string: slotkv get prints it");
+  ExpectFailure(RunOn("get", {"cart:1"}), 1, "\"cart:1\" holds a hash: slotkv hget prints it");
+  ExpectOutput(RunOn("ttl", {"cart:1"}), "no expiry\n");
+}
+
+TEST_F(ToolTest, ScansPageByPage) {
+  Load(2500);
+  const Outcome all = RunOn("scan", {});
+  EXPECT_EQ(all.exit_code, 0) << all.err;
+  EXPECT_EQ(all.err, "");
+  const std::vector<std::string> keys = absl::StrSplit(all.out, '\n', absl::SkipEmpty());
+  EXPECT_EQ(std::set<std::string>(keys.begin(), keys.end()).size(), 2500);
+  EXPECT_EQ(keys.size(), 2500);
+
+  // Pages of a limit come to the same.
+  std::string paged, cursor;
+  int pages = 0;
+  do {
+    const Outcome page = RunOn("scan", {"--limit", "1250", "--cursor", cursor});
+    EXPECT_EQ(page.exit_code, 0) << page.err;
+    paged += page.out;
+    const size_t at = page.err.find("--cursor ");
+    cursor = at == std::string::npos ? "" : page.err.substr(at + 9);
+    if (!cursor.empty()) cursor.pop_back();
+    ++pages;
+  } while (!cursor.empty() && pages < 10);
+  EXPECT_EQ(paged, all.out);
+  EXPECT_EQ(pages, 2);
+  const std::string ten = RunOn("scan", {"--prefix", "key:10077"}).out;
+  EXPECT_EQ(ten.size(), 10 * (keys[0].size() + 1));
+  // Nothing is left, and nothing said.
+  ExpectOutput(RunOn("scan", {"--prefix", "key:10077", "--limit", "10"}), ten);
+}
+
+TEST_F(ToolTest, ScansKeysAndValuesOfAnyBytes) {
+  const Outcome load = RunOn("load", {"-"},
+                             "SET {t}a\\ \"\\x00\\n\"\r\nSET \"{t}b\\t\" (hash)\r\n"
+                             "HSET {t}c f v\r\nSET {u}d v\r\n");
+  EXPECT_EQ(load.exit_code, 0) << load.err;
+  ExpectOutput(RunOn("scan", {"--prefix", "{t}"}), "{t}a\\\\\n{t}b\\t\n{t}c\n");
+  ExpectOutput(RunOn("scan", {"--prefix", "{t}", "--values"}),
+               "{t}a\\\\\t\\x00\\n\n{t}b\\t\t\\x28hash)\n{t}c\t(hash)\n");
+  ExpectOutput(RunOn("scan", {"--prefix", "{t}", "--values", "--raw"}),
+               std::string("{t}a\\\t\0\n\n{t}b\t\t(hash)\n{t}c\t(hash)\n", 34));
+  ExpectOutput(RunOn("scan", {"--prefix", "none"}), "");
+}
+
+// A reader that has seen enough, as head.
+TEST_F(ToolTest, EndsQuietlyWithItsReader) {
+  Load(20'000);
+  for (const std::string command : {"scan", "stats", "stats --json"}) {
+    // More than a pipe holds, so that it does meet the end.
+    const std::string line = absl::StrCat("{ \"$0\" ", command, " --dir \"$1\"; echo $? >&2; } | ",
+                                          command == "scan" ? "head -n 1" : "true");
+    absl::StatusOr<Outcome> outcome =
+        ChildProcess::Run({"/bin/sh", "-c", line, std::getenv("SLOTKV_TOOL"), cluster()});
+    ASSERT_THAT(outcome, IsOk());
+    EXPECT_EQ(outcome->err, "0\n") << command;
+  }
+}
+
+TEST_F(ToolTest, ShowsStatistics) {
+  Load(3000);
+  std::string hot;  // all in slot 7000
+  for (int i = 0; i < 500; ++i) absl::StrAppend(&hot, "SET {tag22273}:", i, " v\r\n");
+  EXPECT_EQ(RunOn("load", {"-"}, hot).exit_code, 0);
+  const Outcome text = RunOn("stats", {});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("3 shards, 16384 slots, 3,500 keys"), HasSubstr("shard-3"),
+                              HasSubstr("node-3"), HasSubstr("16128-16383"),
+                              ContainsRegex("\n7000 .* \"\\{tag22273\\}:0\"\n")));
+  EXPECT_TRUE(std::all_of(text.out.begin(), text.out.end(), [](char byte) {
+    return byte == '\n' || (byte >= ' ' && byte <= '~');
+  })) << text.out;
+  EXPECT_EQ(RunOn("stats", {"--map", "bytes"}).exit_code, 0);
+
+  const Outcome machine = RunOn("stats", {"--json"});
+  EXPECT_EQ(machine.exit_code, 0) << machine.err;
+  const auto json = nlohmann::json::parse(machine.out, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["keys"], 3500);
+  uint64_t keys_by_shard = 0, keys_by_slot = 0, slots = 0;
+  for (const auto& shard : json["shards"]) {
+    keys_by_shard += shard["keys"].get<uint64_t>();
+    slots += shard["slots"].get<uint64_t>();
+  }
+  for (const auto& keys : json["slots"]["keys"]) keys_by_slot += keys.get<uint64_t>();
+  EXPECT_EQ(keys_by_shard, 3500);
+  EXPECT_EQ(keys_by_slot, 3500);
+  EXPECT_EQ(slots, 16384);
+  EXPECT_GE(json["slots"]["keys"][7000].get<uint64_t>(), 500);
+}
+
+TEST_F(ToolTest, ShowsStatisticsOfNothing) {
+  ExpectOutput(RunOn("set", {"k", "v", "--shards", "1"}), "");
+  ExpectOutput(RunOn("del", {"k"}), "1\n");
+  const Outcome text = RunOn("stats", {});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("1 shard, 16384 slots, 0 keys"),
+                              HasSubstr("16,384 slots of 16384 empty")));
+}
+
+TEST_F(ToolTest, BenchRemovesWhatItMade) {
+  setenv("TMPDIR", directory_.path().c_str(), 1);
+  const Outcome bench = Run({"bench", "--seconds", "0.3", "--keys", "1000"});
+  EXPECT_EQ(bench.exit_code, 0) << bench.err;
+  EXPECT_EQ(bench.err, "");
+  EXPECT_THAT(bench.out, AllOf(ContainsRegex("\nload +1,000 "), HasSubstr("\nmixed: reads "),
+                               HasSubstr("\nmixed: writes "), HasSubstr("found: 100.0%"),
+                               HasSubstr("on disk: ")));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+  unsetenv("TMPDIR");
+
+  ExpectOutput(RunOn("set", {"k", "v"}), "");
+  const Outcome refused = RunOn("bench", {"--seconds", "0.1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.out, "");
+  ExpectOutput(RunOn("get", {"k"}), "v\n");
+
+  const std::vector<std::string> kept = {"--seconds", "0.1", "--keys", "10", "--batch", "4"};
+  const std::string other = directory_.Path("other");
+  std::vector<std::string> command = {"bench", "--dir", other, "--keep"};
+  command.insert(command.end(), kept.begin(), kept.end());
+  EXPECT_EQ(Run(command).exit_code, 0);
+  EXPECT_EQ(Run({"scan", "--dir", other, "--prefix", "bench:"}).out.size(), 10 * 8);
+}
+
+TEST_F(ToolTest, BenchIsInterrupted) {
+  absl::StatusOr<std::unique_ptr<ChildProcess>> bench = ChildProcess::Start(
+      Command({"bench", "--dir", cluster(), "--keys", "100", "--seconds", "3600"}));
+  ASSERT_THAT(bench, IsOk());
+  while ((*bench)->IsRunning() && (*bench)->OutSoFar().find("\nload ") == std::string::npos) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  absl::SleepFor(absl::Milliseconds(200));
+  (*bench)->Signal(SIGINT);
+  const Outcome outcome = (*bench)->Wait();
+  EXPECT_EQ(outcome.signal, 0);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("interrupted"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("\nmixed: reads "), HasSubstr("on disk: ")));
+  EXPECT_FALSE(std::filesystem::exists(cluster()));
+}
+
+// What was loaded before it is there, and loading all of it again mends the rest.
+TEST_F(ToolTest, LoadSurvivesKill) {
+  std::string commands;
+  for (int i = 0; i < 20'000; ++i) {
+    absl::StrAppend(&commands, "HSET h:", i % 500, " f", i / 500, " ", i, "\r\nSET k:", i,
+                    " v\r\n");
+  }
+  absl::StatusOr<std::unique_ptr<ChildProcess>> load =
+      ChildProcess::Start(Command({"load", "-", "--dir", cluster()}));
+  ASSERT_THAT(load, IsOk());
+  ASSERT_THAT((*load)->Write(commands.substr(0, commands.size() / 2)), IsOk());
+  (*load)->Signal(SIGKILL);
+  EXPECT_EQ((*load)->Wait().signal, SIGKILL);
+  EXPECT_EQ(RunOn("verify", {}).exit_code, 0);
+  EXPECT_EQ(RunOn("load", {"-"}, commands).exit_code, 0);
+  EXPECT_THAT(RunOn("verify", {}).out, HasSubstr("20,500 keys\nverify: ok\n"));
+  ExpectOutput(RunOn("hget", {"h:499", "f39"}), "19999\n");
 }
 
 TEST_F(ToolTest, LoadsWhatStandsBeforeBrokenInput) {

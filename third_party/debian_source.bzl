@@ -144,6 +144,8 @@ def _debian_source_impl(repository_ctx):
             repository = repository_ctx.name,
         ))
     repository_ctx.delete(directory)
+    for patch in repository_ctx.attr.patches:
+        repository_ctx.patch(patch, strip = 1)
     if repository_ctx.attr.build_file:
         repository_ctx.file("WORKSPACE", "", False)
         repository_ctx.template(
@@ -161,6 +163,10 @@ debian_source = repository_rule(
             doc = "For a source package that brings no BUILD file. \"%{version}\" in it is replaced.",
         ),
         "package": attr.string(mandatory = True, doc = "The source package's name."),
+        "patches": attr.label_list(
+            allow_files = [".patch"],
+            doc = "Applied after Debian's own.",
+        ),
         "version": attr.string(mandatory = True, doc = "Its version, with Debian's revision."),
     },
     doc = """The tree of one of Debian's source packages, patched as Debian patches it.

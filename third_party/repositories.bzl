@@ -125,6 +125,35 @@ cc_toolchain_suite = native.cc_toolchain_suite
 objc_library = native.objc_library
 """
 
+# Debian's platforms lack the processors that Abseil's build files ask about.
+_PLATFORMS_CPU = """\
+package(default_visibility = ["//visibility:public"])
+
+constraint_value(
+    name = "wasm32",
+    constraint_setting = "@platforms//cpu",
+)
+
+constraint_value(
+    name = "wasm64",
+    constraint_setting = "@platforms//cpu",
+)
+"""
+
+_PLATFORMS_OS = """\
+package(default_visibility = ["//visibility:public"])
+
+alias(
+    name = "ios",
+    actual = "@platforms//os:ios",
+)
+
+alias(
+    name = "osx",
+    actual = "@platforms//os:osx",
+)
+"""
+
 def _bazel_repositories():
     """What Bazel itself downloads on its first run, unless the workspace defines it."""
     maybe(
@@ -174,6 +203,39 @@ def _source_repositories():
         package = "rocksdb",
         version = "7.8.3-2",
     )
+    maybe(
+        debian_source,
+        name = "com_google_googletest_src",
+        package = "googletest",
+        version = "1.12.1-0.2",
+    )
+
+    # The repositories that its build files load go by names of their own, since the workspace may
+    # define the usual ones after this.
+    maybe(
+        debian_source,
+        name = "com_google_absl_src",
+        package = "abseil",
+        patches = [Label("//third_party:abseil_tsan.patch")],
+        repo_mapping = {
+            "@bazel_skylib": "@slotkv_bazel_skylib",
+            "@platforms": "@slotkv_platforms",
+        },
+        version = "20220623.1-1+deb12u2",
+    )
+    maybe(
+        native.local_repository,
+        name = "slotkv_bazel_skylib",
+        path = "/usr/share/bazel/tools/skylib",
+    )
+    maybe(
+        generated_repository,
+        name = "slotkv_platforms",
+        files = {
+            "cpu/BUILD.bazel": _PLATFORMS_CPU,
+            "os/BUILD.bazel": _PLATFORMS_OS,
+        },
+    )
 
 def slotkv_dependencies():
     """Defines each repository that slotkv needs and the workspace has not defined yet."""
@@ -186,6 +248,7 @@ def slotkv_dependencies():
         linkopts = ["-Wl,--push-state,--as-needed"] +
                    ["-labsl_" + library for library in _ABSEIL_LIBRARIES] +
                    ["-Wl,--pop-state"],
+        source_repository = "com_google_absl_src",
         targets = {
             target: ["absl/" + header]
             for target, header in _ABSEIL_TARGETS.items()
@@ -218,6 +281,7 @@ def slotkv_dependencies():
             "-lgmock",
             "-lgtest",
         ],
+        source_repository = "com_google_googletest_src",
         target_linkopts = {":gtest_main": ["-lgmock_main"]},
         targets = {
             ":gtest": [
@@ -243,4 +307,10 @@ def slotkv_dependencies():
         name = "cli11",
         debian_package = "libcli11-dev",
         targets = {":cli11": ["CLI/CLI.hpp"]},
+    )
+    maybe(
+        system_library,
+        name = "nlohmann_json",
+        debian_package = "nlohmann-json3-dev",
+        targets = {":json": ["nlohmann/json.hpp"]},
     )

@@ -15,16 +15,6 @@
 namespace slotkv::tools {
 namespace {
 
-std::string SlotsText(const ShardInfo& shard) {
-  return absl::StrJoin(shard.slots, ",", [](std::string* out, const SlotRange& range) {
-    if (range.first == range.last) {
-      absl::StrAppend(out, range.first);
-    } else {
-      absl::StrAppend(out, range.first, "-", range.last);
-    }
-  });
-}
-
 absl::StatusOr<uint64_t> CountKeys(Cluster* cluster, const ShardInfo& shard) {
   uint64_t keys = 0;
   for (const SlotRange& range : shard.slots) {
@@ -72,8 +62,8 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
       ->type_name("");
 }
 
-void AddDirFlag(CLI::App* command, ClusterFlags* flags) {
-  AddText(command, "--dir", &flags->dir, "The cluster's directory")->type_name("DIR");
+CLI::Option* AddDirFlag(CLI::App* command, ClusterFlags* flags) {
+  return AddText(command, "--dir", &flags->dir, "The cluster's directory")->type_name("DIR");
 }
 
 void AddCreationFlags(CLI::App* command, ClusterFlags* flags) {
@@ -92,6 +82,18 @@ void AddCreationFlags(CLI::App* command, ClusterFlags* flags) {
       ->type_name("POLICY");
 }
 
+const char* FsyncName(Fsync fsync) {
+  switch (fsync) {
+    case Fsync::kAlways:
+      return "always";
+    case Fsync::kEverySecond:
+      return "everysec";
+    case Fsync::kNever:
+      return "never";
+  }
+  return "";
+}
+
 absl::StatusOr<std::unique_ptr<Cluster>> OpenCluster(const ClusterFlags& flags,
                                                      IfMissing if_missing,
                                                      std::function<void(Options*)> adjust) {
@@ -101,6 +103,16 @@ absl::StatusOr<std::unique_ptr<Cluster>> OpenCluster(const ClusterFlags& flags,
   options.fsync = flags.fsync;
   if (adjust) adjust(&options);
   return Cluster::Open(options, flags.dir);
+}
+
+std::string SlotsText(const ShardInfo& shard) {
+  return absl::StrJoin(shard.slots, ",", [](std::string* out, const SlotRange& range) {
+    if (range.first == range.last) {
+      absl::StrAppend(out, range.first);
+    } else {
+      absl::StrAppend(out, range.first, "-", range.last);
+    }
+  });
 }
 
 absl::Status VerifyAndPrint(Cluster* cluster, const std::string& indent) {

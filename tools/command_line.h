@@ -22,8 +22,12 @@ inline constexpr int kExitUsage = 2;
 using Run = std::function<int()>;
 
 // Each adds its commands to `app`. Parsing sets `*run` for the one chosen.
+void AddBenchCommand(CLI::App* app, Run* run);
+void AddHashCommands(CLI::App* app, Run* run);
 void AddKeyCommands(CLI::App* app, Run* run);
 void AddLoadCommand(CLI::App* app, Run* run);
+void AddScanCommand(CLI::App* app, Run* run);
+void AddStatsCommand(CLI::App* app, Run* run);
 void AddTourCommands(CLI::App* app, Run* run);
 
 // Which cluster a command works on.
@@ -43,9 +47,12 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
 std::vector<std::string> ParserArguments(int argc, char** argv);
 
 // --dir, which must be given.
-void AddDirFlag(CLI::App* command, ClusterFlags* flags);
+CLI::Option* AddDirFlag(CLI::App* command, ClusterFlags* flags);
 // --fsync and, for a cluster that the command may create, --shards.
 void AddCreationFlags(CLI::App* command, ClusterFlags* flags);
+
+// As --fsync has it.
+const char* FsyncName(Fsync fsync);
 
 enum class IfMissing { kCreate, kFail };
 
@@ -53,6 +60,9 @@ enum class IfMissing { kCreate, kFail };
 absl::StatusOr<std::unique_ptr<Cluster>> OpenCluster(const ClusterFlags& flags,
                                                      IfMissing if_missing,
                                                      std::function<void(Options*)> adjust = {});
+
+// "0-5460,7000".
+std::string SlotsText(const ShardInfo& shard);
 
 // Runs Cluster::Verify and prints the keys of each shard and "verify: ok".
 absl::Status VerifyAndPrint(Cluster* cluster, const std::string& indent = "");

@@ -57,21 +57,28 @@ _library_aspect = aspect(
 def _abseil_name(label):
     """The name, after "absl_" or "absl::", that Abseil's own installation gives a Bazel target."""
     package = label.package.rpartition("/")[2]
-    if package == "random" or (package == "algorithm" and label.name != "algorithm"):
-        return package + "_" + label.name
-    return label.name
+    name = _without_suffix(label.name, "_system")
+    if package == "random" or (package == "algorithm" and name != "algorithm"):
+        return package + "_" + name
+    return name
+
+def _without_suffix(text, suffix):
+    return text[:-len(suffix)] if text.endswith(suffix) else text
 
 def _installation_impl(ctx):
     info = ctx.attr.library[_LibraryInfo]
     requires = {}
     cmake_libraries = {}
     for label in info.external.to_list():
-        if label.workspace_name == "com_google_absl":
+        # An alias is seen as what it stands for: the installed library, "_system" in its target's
+        # name, or the one compiled from source, "_src" in its repository's.
+        repository = _without_suffix(label.workspace_name, "_src")
+        if repository == "com_google_absl":
             requires["absl_" + _abseil_name(label)] = True
             cmake_libraries["absl::" + _abseil_name(label)] = True
-        elif label.workspace_name == "rocksdb":
+        elif repository == "rocksdb":
             requires["rocksdb"] = True
-        elif label.workspace_name == "com_github_cyan4973_xxhash":
+        elif repository == "com_github_cyan4973_xxhash":
             # All inlined (XXH_INLINE_ALL): nothing is left to link.
             pass
         else:

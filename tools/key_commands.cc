@@ -48,6 +48,10 @@ int RunGet(const GetFlags& flags) {
   if (!cluster.ok()) return Fail(cluster.status());
   absl::StatusOr<std::string> value = (*cluster)->Get(flags.key);
   if (absl::IsNotFound(value.status())) value = NoSuchKey(flags.key);
+  if (absl::IsFailedPrecondition(value.status())) {
+    value = absl::FailedPreconditionError(
+        absl::StrCat(Quoted(flags.key), " holds a hash: slotkv hget prints it"));
+  }
   if (value.ok()) {
     std::fwrite(value->data(), 1, value->size(), stdout);
     if (!flags.raw) std::fputc('\n', stdout);

@@ -373,11 +373,11 @@ absl::Status LoadingKeyspace::Revive(ExpiredKey* expired, absl::Time deadline) {
 
 absl::StatusOr<Value> LoadingKeyspace::ReadValue(std::string_view key) {
   absl::StatusOr<std::string> text = cluster_->Get(key);
-  if (text.ok()) return Value(*std::move(text));
+  if (text.ok()) return *std::move(text);
   if (!absl::IsFailedPrecondition(text.status())) return text.status();
   absl::StatusOr<HashValue> hash = ReadHash(key);
   if (!hash.ok()) return hash.status();
-  return Value(*std::move(hash));
+  return *std::move(hash);
 }
 
 absl::StatusOr<HashValue> LoadingKeyspace::ReadHash(std::string_view key) {

@@ -18,8 +18,10 @@ constexpr const char* kFooter =
     "  slotkv get --dir /tmp/sessions session:42\n"
     "  slotkv ttl --dir /tmp/sessions session:42\n"
     "\n"
-    "Bring what Redis has, and check it:\n"
+    "Bring what Redis has, look at it, and check it:\n"
     "  slotkv load /var/lib/redis/appendonlydir --dir /tmp/sessions\n"
+    "  slotkv scan --dir /tmp/sessions --prefix session: --values\n"
+    "  slotkv stats --dir /tmp/sessions\n"
     "  slotkv verify --dir /tmp/sessions\n"
     "\n"
     "'slotkv COMMAND --help' says more about each. One process at a time can open a cluster.\n"
@@ -47,6 +49,10 @@ int Main(int argc, char** argv) {
   slotkv::tools::AddTourCommands(&app, &run);
   slotkv::tools::AddLoadCommand(&app, &run);
   slotkv::tools::AddKeyCommands(&app, &run);
+  slotkv::tools::AddHashCommands(&app, &run);
+  slotkv::tools::AddScanCommand(&app, &run);
+  slotkv::tools::AddStatsCommand(&app, &run);
+  slotkv::tools::AddBenchCommand(&app, &run);
   try {
     app.parse(slotkv::tools::ParserArguments(argc, argv));
   } catch (const CLI::Success& help) {

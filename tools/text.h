@@ -17,11 +17,17 @@ inline std::string_view ToStd(absl::string_view text) { return {text.data(), tex
 // In double quotes, bytes that do not print as \x and two digits, cut after `bytes_max` bytes.
 std::string Quoted(std::string_view bytes, size_t bytes_max = 40);
 
+// On one line: a backslash as \\, bytes that do not print as \n, \r, \t, or \x and two digits.
+std::string Escaped(std::string_view bytes);
+
 // 1234567 as "1,234,567".
 std::string WithCommas(uint64_t number);
 
 // "1 session", "2 sessions", "1,000 sessions".
 std::string Count(uint64_t number, std::string_view noun);
+
+// "512 bytes", "3.1 MiB".
+std::string ByteSize(uint64_t bytes);
 
 }  // namespace slotkv::tools
 

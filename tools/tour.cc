@@ -1,12 +1,9 @@
 // tour: what slotkv does, shown on a cluster that is made for it.
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -23,6 +20,7 @@
 #include "tools/command_line.h"
 #include "tools/interrupt.h"
 #include "tools/parallel.h"
+#include "tools/temporary_directory.h"
 #include "tools/text.h"
 #include "tools/tour_crash.h"
 #include "tools/tour_session.h"
@@ -241,21 +239,13 @@ absl::Status Tour::Verify() {
 
 // ---- The commands ----
 
-absl::StatusOr<std::string> MakeTemporaryDirectory() {
-  const char* const root = std::getenv("TMPDIR");
-  std::string path =
-      absl::StrCat(root != nullptr && *root != '\0' ? root : "/tmp", "/slotkv-tour-XXXXXX");
-  if (mkdtemp(path.data()) == nullptr) return absl::ErrnoToStatus(errno, path);
-  return path;
-}
-
 int RunTour(const TourFlags& flags) {
   // A reader that has seen enough is no reason to leave the directory behind.
   std::signal(SIGPIPE, SIG_IGN);
   std::string dir = flags.dir;
   const bool temporary = dir.empty();
   if (temporary) {
-    absl::StatusOr<std::string> made = MakeTemporaryDirectory();
+    absl::StatusOr<std::string> made = MakeTemporaryDirectory("tour");
     if (!made.ok()) return Fail(made.status());
     dir = *std::move(made);
   }

@@ -1,0 +1,125 @@
+#include "tools/stats_json.h"
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "nlohmann/json.hpp"
+
+namespace slotkv::tools {
+namespace {
+
+// Keeps the order in which members are added.
+using Json = nlohmann::ordered_json;
+
+Json OrNull(const std::optional<uint64_t>& number) {
+  return number.has_value() ? Json(*number) : Json();
+}
+
+// Unknown if it is for one of them.
+std::optional<uint64_t> Plus(std::optional<uint64_t> sum, std::optional<uint64_t> number) {
+  if (!sum.has_value() || !number.has_value()) return std::nullopt;
+  return *sum + *number;
+}
+
+Json LatencyJson(const Histogram& latency) {
+  const auto us = [](absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); };
+  return {{"count", latency.count()},
+          {"mean", us(latency.Mean())},
+          {"p50", us(latency.Percentile(50))},
+          {"p99", us(latency.Percentile(99))},
+          {"p999", us(latency.Percentile(99.9))}};
+}
+
+Json NodeJson(const NodeStats& node) {
+  return {{"id", node.info.id.ToString()},
+          {"role", node.info.role == Role::kPrimary ? "primary" : "replica"},
+          {"zone", node.info.zone},
+          {"up", node.info.up},
+          {"in_sync", node.info.in_sync},
+          {"log_last", node.last.value()},
+          {"log_synced", node.synced.value()},
+          {"applied", node.applied.value()},
+          {"replayed", node.replayed},
+          {"log_bytes", node.log_bytes},
+          {"log_segments", node.log_segments},
+          {"table_bytes", node.table_bytes},
+          {"memtable_bytes", node.memtable_bytes}};
+}
+
+Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStats& stats) {
+  std::optional<uint64_t> keys = 0, bytes = 0;
+  Json ranges = Json::array();
+  if (info != nullptr) {
+    for (const SlotRange& range : info->slots) {
+      ranges.push_back({range.first, range.last});
+      for (size_t slot = range.first; slot <= range.last; ++slot) {
+        keys = Plus(keys, stats.slots[slot].keys);
+        bytes = Plus(bytes, stats.slots[slot].bytes);
+      }
+    }
+  }
+  Json nodes = Json::array();
+  for (const NodeStats& node : shard.nodes) nodes.push_back(NodeJson(node));
+  return {{"id", shard.id.ToString()},
+          {"slots", shard.slots},
+          {"slot_ranges", std::move(ranges)},
+          {"keys", OrNull(keys)},
+          {"bytes", OrNull(bytes)},
+          {"estimated_keys", shard.estimated_keys},
+          {"write_status", shard.write_status.ok() ? "ok" : shard.write_status.ToString()},
+          {"reads", shard.reads},
+          {"hits", shard.hits},
+          {"writes", shard.writes},
+          {"bytes_read", shard.bytes_read},
+          {"bytes_written", shard.bytes_written},
+          {"read_latency_us", LatencyJson(shard.read_latency)},
+          {"write_latency_us", LatencyJson(shard.write_latency)},
+          {"nodes", std::move(nodes)}};
+}
+
+Json SlotsJson(const ClusterStats& stats) {
+  Json shard = Json::array(), keys = Json::array(), bytes = Json::array();
+  Json reads = Json::array(), writes = Json::array();
+  for (const SlotStats& slot : stats.slots) {
+    shard.push_back(slot.shard.ToString());
+    keys.push_back(OrNull(slot.keys));
+    bytes.push_back(OrNull(slot.bytes));
+    reads.push_back(slot.reads);
+    writes.push_back(slot.writes);
+  }
+  return {{"shard", std::move(shard)},
+          {"keys", std::move(keys)},
+          {"bytes", std::move(bytes)},
+          {"reads", std::move(reads)},
+          {"writes", std::move(writes)}};
+}
+
+}  // namespace
+
+std::string StatsJson(const ClusterStats& stats, const Topology& topology) {
+  std::optional<uint64_t> keys = 0, bytes = 0;
+  for (const SlotStats& slot : stats.slots) {
+    keys = Plus(keys, slot.keys);
+    bytes = Plus(bytes, slot.bytes);
+  }
+  Json shards = Json::array();
+  for (const ShardStats& shard : stats.shards) {
+    shards.push_back(ShardJson(shard, topology.FindShard(shard.id), stats));
+  }
+  const Json json = {{"epoch", stats.epoch.value()},
+                     {"keys", OrNull(keys)},
+                     {"bytes", OrNull(bytes)},
+                     {"memory_bytes_used", stats.memory_bytes_used},
+                     {"memory_bytes", stats.memory_bytes},
+                     {"loads", stats.loads},
+                     {"load_waits", stats.load_waits},
+                     {"loads_not_stored", stats.loads_not_stored},
+                     {"shards", std::move(shards)},
+                     {"slots", SlotsJson(stats)}};
+  // An error's text may have a path in it, in any bytes.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace slotkv::tools

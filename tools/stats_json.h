@@ -1,0 +1,17 @@
+// A cluster's statistics for programs.
+#ifndef SLOTKV_TOOLS_STATS_JSON_H_
+#define SLOTKV_TOOLS_STATS_JSON_H_
+
+#include <string>
+
+#include "slotkv/cluster.h"
+
+namespace slotkv::tools {
+
+// One line of JSON. What is not known is null; latencies are in microseconds; what there is of each
+// slot is in arrays, one element a slot.
+std::string StatsJson(const ClusterStats& stats, const Topology& topology);
+
+}  // namespace slotkv::tools
+
+#endif  // SLOTKV_TOOLS_STATS_JSON_H_
