@@ -4,52 +4,14 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "slotkv/cluster.h"
+#include "tests/model_operation.h"
 
 namespace slotkv {
-
-// One call. Which fields count depends on the kind.
-struct Operation {
-  enum Kind {
-    kSet,
-    kGet,
-    kDelete,
-    kExists,
-    kIncrement,
-    kAppend,
-    kCompareAndSet,
-    kExpire,
-    kPersist,
-    kTimeToLive,
-    kGetAndTouch,
-    kCount,
-    kKeys,
-    kKinds
-  };
-  Kind kind = kGet;
-  std::string key;
-  std::string value;
-  std::string expected;
-  int64_t number = 0;
-  absl::Duration ttl = absl::InfiniteDuration();
-  SetOptions options;
-
-  std::string ToString() const;
-};
-
-// Keys that begin with `prefix`, a few to a slot, so that operations meet.
-std::vector<std::string> ModelKeys(const std::string& prefix);
-Operation RandomOperation(const std::string& prefix, std::mt19937_64* random);
-
-// What the call answers, as text.
-std::string Answer(Cluster* cluster, const Operation& operation);
 
 // Copyable.
 class KeyspaceModel {
@@ -59,9 +21,17 @@ class KeyspaceModel {
   // The same text that the other Answer gives for a cluster with the same history.
   std::string Answer(const Operation& operation);
 
-  // Value and time to live of `key`, or that it is missing; and the same of a cluster.
+  // What it may be while the operation is under way and afterwards, from the first state to the
+  // last; of an operation that is not atomic each key may be in any of them.
+  std::vector<KeyspaceModel> Stages(const Operation& operation) const;
+  // Makes the key what it is there.
+  void Adopt(const std::string& key, const KeyspaceModel& from);
+
+  // Value, fields and time to live of `key`, or that it is missing; and the same of a cluster.
   std::string Describe(const std::string& key);
-  static std::string Describe(Cluster* cluster, const std::string& key);
+  static std::string Describe(Keyspace* keyspace, const std::string& key);
+  // The keys that are there.
+  std::vector<std::string> Keys();
 
   uint64_t now_ms() const { return now_ms_; }
   void set_now_ms(uint64_t now_ms) { now_ms_ = now_ms; }
@@ -71,18 +41,38 @@ class KeyspaceModel {
 
  private:
   struct Entry {
+    bool is_hash = false;
     std::string value;
+    std::map<std::string, std::string> fields;
     uint64_t expiry_ms = 0;
   };
 
+  void Witness();
   // Null: missing.
   Entry* Find(const std::string& key);
+  enum class Found { kMissing, kString, kHash };
+  Found FindString(const std::string& key, Entry** entry);
   void Put(const std::string& key, const std::string& value, uint64_t expiry_ms);
+  void Erase(const std::string& key);
   uint64_t After(absl::Duration ttl) const;
-  std::string Set(const Operation& operation);
+  // The live keys that begin so.
+  std::vector<std::string> WithPrefix(const std::string& prefix);
+
+  std::string Set(const std::string& key, const std::string& value, const SetOptions& options);
   std::string Increment(const Operation& operation);
+  std::string Extend(const Operation& operation);
   std::string Touch(const Operation& operation);
   std::string Slot(const Operation& operation);
+  std::string AnswerMany(const Operation& operation);
+  std::string MultiGet(const Operation& operation);
+  std::string MultiSet(const Operation& operation);
+  std::string Write(const Operation& operation);
+  std::string DeletePrefix(const std::string& prefix);
+  std::string Scan(const Operation& operation);
+  std::string GetOrLoad(const Operation& operation);
+  std::string HashSet(const Operation& operation);
+  std::string HashRead(const Operation& operation);
+  std::string HashDelete(const Operation& operation);
 
   std::map<std::string, Entry> entries_;
   uint64_t now_ms_;

@@ -2,6 +2,7 @@
 // that step.
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "slotkv/cluster.h"
 #include "tests/cluster_fixture.h"
 #include "tests/keyspace_model.h"
+#include "tests/model_operation.h"
 #include "tests/test_support.h"
 
 namespace slotkv {
@@ -66,7 +68,15 @@ class ModelTest : public ClusterFixture {
     return random_() % 3 == 0 ? 0 : static_cast<int64_t>(random_() % 3000) - 1500;
   }
 
+  // The cluster's content is the model's.
+  void ExpectSame(const ModelKeys& keys, KeyspaceModel* model) {
+    for (const std::string& key : keys.All()) {
+      EXPECT_EQ(KeyspaceModel::Describe(cluster_.get(), key), model->Describe(key)) << key;
+    }
+  }
+
   std::mt19937_64 random_{TestSeed()};
+  std::set<Slot> taken_;
   std::vector<KeyspaceModel> models_;
 
  private:
@@ -76,6 +86,7 @@ class ModelTest : public ClusterFixture {
 
 TEST_F(ModelTest, OneThreadTimeAndReopens) {
   Open();
+  const ModelKeys keys = MakeModelKeys("k", 3, &taken_);
   models_.emplace_back(WallMs());
   KeyspaceModel* const model = &models_.front();
   for (int i = 0; i < 4000; ++i) {
@@ -86,33 +97,82 @@ TEST_F(ModelTest, OneThreadTimeAndReopens) {
       ASSERT_THAT(FlushStores(cluster_.get()), IsOk());
     }
     if (dice == 202) Reopen(RandomStepMs());
-    const Operation operation = RandomOperation("k", &random_);
+    const Operation operation = RandomOperation(keys, &random_);
     ASSERT_EQ(Answer(cluster_.get(), operation), model->Answer(operation))
         << i << ": " << operation.ToString();
     if (HasFailure()) return;
   }
   Reopen(-1000);
-  for (const std::string& key : ModelKeys("k")) {
-    EXPECT_EQ(KeyspaceModel::Describe(cluster_.get(), key), model->Describe(key)) << key;
-  }
+  ExpectSame(keys, model);
   EXPECT_THAT(cluster_->Verify(), IsOk());
+}
+
+// Without any other key, so that calls are about all there are, too.
+TEST_F(ModelTest, OneThreadWithEverythingItsOwn) {
+  Open();
+  ModelKeys keys = MakeModelKeys("k", 5, &taken_);
+  keys.alone = true;
+  models_.emplace_back(WallMs());
+  KeyspaceModel* const model = &models_.front();
+  for (int i = 0; i < 3000; ++i) {
+    const uint64_t dice = random_() % 300;
+    if (dice < 50) Advance(static_cast<int64_t>(random_() % 50));
+    if (dice == 200) {
+      ASSERT_THAT(FlushStores(cluster_.get()), IsOk());
+    }
+    if (dice == 201) Open();
+    const Operation operation = RandomOperation(keys, &random_);
+    ASSERT_EQ(Answer(cluster_.get(), operation), model->Answer(operation))
+        << i << ": " << operation.ToString();
+  }
+  Open();
+  ExpectSame(keys, model);
+  Operation scan;
+  scan.kind = Operation::kScan;
+  scan.number = 5;
+  EXPECT_EQ(Answer(cluster_.get(), scan), model->Answer(scan)) << "there are other keys";
+  EXPECT_THAT(cluster_->Verify(), IsOk());
+}
+
+// Each shard's handle for the keys that are its own.
+TEST_F(ModelTest, OneThreadByShardHandles) {
+  Open();
+  const ModelKeys keys = MakeModelKeys("k", 6, &taken_);
+  models_.emplace_back(WallMs());
+  KeyspaceModel* const model = &models_.front();
+  for (int i = 0; i < 2000; ++i) {
+    if (random_() % 5 == 0) Advance(static_cast<int64_t>(random_() % 50));
+    if (random_() % 500 == 0) Open();
+    // Of one slot, for that is what a handle takes; and nothing else to be done meanwhile.
+    ModelKeys some = keys;
+    some.tags = {keys.tags[random_() % keys.tags.size()]};
+    some.prefix = some.tags.front();
+    const Operation operation = RandomOperation(some, &random_);
+    const ShardId id = cluster_->GetTopology().OwnerOf(SlotForKey(some.prefix));
+    absl::StatusOr<Shard> shard = cluster_->shard(id);
+    ASSERT_THAT(shard, IsOk());
+    ASSERT_EQ(Answer(&*shard, operation), model->Answer(operation))
+        << i << ": " << operation.ToString();
+  }
+  ExpectSame(keys, model);
 }
 
 TEST_F(ModelTest, ThreadsOnKeysOfTheirOwn) {
   constexpr int kThreads = 4;
   Open();
   std::vector<std::mt19937_64> randoms;
+  std::vector<ModelKeys> keys;
   for (int t = 0; t < kThreads; ++t) {
     models_.emplace_back(WallMs());
     randoms.emplace_back(random_());
+    keys.push_back(MakeModelKeys(absl::StrCat("thread", t), 3, &taken_));
   }
   for (int phase = 0; phase < 25; ++phase) {
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
-        const std::string prefix = absl::StrCat("thread", t);
         for (int i = 0; i < 60; ++i) {
-          const Operation operation = RandomOperation(prefix, &randoms[t]);
+          const Operation operation = RandomOperation(keys[t], &randoms[t]);
           ASSERT_EQ(Answer(cluster_.get(), operation), models_[t].Answer(operation))
               << operation.ToString();
         }
@@ -125,11 +185,7 @@ TEST_F(ModelTest, ThreadsOnKeysOfTheirOwn) {
     if (random_() % 5 == 0) Reopen(RandomStepMs());
   }
   Reopen(-1000);
-  for (int t = 0; t < kThreads; ++t) {
-    for (const std::string& key : ModelKeys(absl::StrCat("thread", t))) {
-      EXPECT_EQ(KeyspaceModel::Describe(cluster_.get(), key), models_[t].Describe(key)) << key;
-    }
-  }
+  for (int t = 0; t < kThreads; ++t) ExpectSame(keys[t], &models_[t]);
   EXPECT_THAT(cluster_->Verify(), IsOk());
 }
 
