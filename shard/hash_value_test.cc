@@ -50,15 +50,16 @@ std::string Encoded(const Fields& fields) {
 constexpr absl::StatusCode kDataLoss = absl::StatusCode::kDataLoss;
 
 TEST(HashValueTest, GoldenBytes) {
+  const std::string sevens(200, '7');
   HashFields hash;
   hash.Set("name", "Ann");
   hash.Set("", "");
-  hash.Set("age", std::string(200, '7'));
+  hash.Set("age", sevens);
   EXPECT_EQ(ToHex(hash.Encode()),
             "0000"  // "": ""
             "03616765"
             "c801" +  // age: 200 bytes
-                ToHex(std::string(200, '7')) +
+                ToHex(sevens) +
                 "046e616d65"
                 "03416e6e");  // name: Ann
 }

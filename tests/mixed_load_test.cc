@@ -85,7 +85,7 @@ class MixedLoadTest : public ClusterFixture {
     return false;
   }
 
-  // What a thread does until it is told to stop.
+  // What a thread does until it is told to stop: first it fills its many keys.
   void Work(Worker* worker) ABSL_LOCKS_EXCLUDED(world_) {
     for (const std::string& tag : worker->many.tags) {
       Operation fill;
@@ -94,8 +94,9 @@ class MixedLoadTest : public ClusterFixture {
         fill.writes.push_back({true, absl::StrCat(tag, i), std::string(150, 'f'), {}});
       }
       absl::ReaderMutexLock lock(&world_);
-      if (Stopped() || !Do(worker, fill)) return;
+      if (Stopped() || !Do(worker, fill)) break;
     }
+    ++filled_;
     while (!Stopped()) {
       absl::ReaderMutexLock lock(&world_);
       for (uint64_t i = 1 + worker->random() % 20; i > 0; --i) {
@@ -228,6 +229,7 @@ class MixedLoadTest : public ClusterFixture {
   // Held shared by whoever calls the cluster, exclusively by whoever turns the clock or reopens.
   absl::Mutex world_;
   std::atomic<bool> stop_{false}, failed_{false};
+  std::atomic<int> filled_{0};  // workers
   std::atomic<uint64_t> operations_{0};
   absl::Duration passed_;
   int reopens_ = 0, checks_ = 0, verifies_ = 0, flushes_ = 0;
@@ -236,11 +238,12 @@ class MixedLoadTest : public ClusterFixture {
 
 TEST_F(MixedLoadTest, NoWrongAnswer) {
   Open();
-  end_ = absl::Now() + load_time;
   std::vector<std::thread> threads;
   for (Worker& worker : workers_) {
     threads.emplace_back([this, &worker] { Work(&worker); });
   }
+  while (filled_ < kThreads) absl::SleepFor(absl::Milliseconds(1));
+  end_ = absl::Now() + load_time;
   Direct();
   stop_ = true;
   for (std::thread& thread : threads) thread.join();
