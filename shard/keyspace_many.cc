@@ -24,6 +24,8 @@ constexpr size_t kMaxStepSlots = 128;
 
 // Of one page of a scan.
 constexpr size_t kMaxPageBytes = size_t{8} << 20;
+// Room for so many entries is made before they are found.
+constexpr size_t kMaxReservedEntries = 1024;
 
 // A cursor is this byte, the slot (2 bytes big-endian) and the last key that was seen.
 constexpr char kCursorVersion = 1;
@@ -243,6 +245,7 @@ absl::StatusOr<ScanPage> Keyspace::Scan(const ScanOptions& options) {
   const CallGate::Pass pass(impl_->gate());
   if (!pass.open()) return Closed();
   ScanPage page;
+  page.entries.reserve(std::min(options.limit, kMaxReservedEntries));
   // Of the entries from `slot_begin` on.
   Slot slot = range.first;
   size_t slot_begin = 0, bytes = 0;
