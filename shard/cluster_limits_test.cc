@@ -51,6 +51,32 @@ TEST_F(ClusterLimitsTest, KeysOfNoneAndOfMostBytes) {
   }
 }
 
+TEST_F(ClusterLimitsTest, CallsOnManyKeysTakeTheShortestAndTheLongest) {
+  const std::string longest(kMaxKeyBytes, 'k');
+  for (const std::string& key : {std::string(), longest}) {
+    SCOPED_TRACE(key.size());
+    WriteBatch batch;
+    batch.Set(key, "of a batch");
+    EXPECT_THAT(cluster_->Write(batch), IsOk());
+    EXPECT_THAT(cluster_->MultiGet({key})[0], HoldsValue("of a batch"));
+    batch.Clear();
+    batch.Delete(key);
+    EXPECT_THAT(cluster_->Write(batch), IsOk());
+    const auto loader = [](std::string_view) -> absl::StatusOr<std::string> { return "loaded"; };
+    EXPECT_THAT(cluster_->GetOrLoad(key, loader), HoldsValue("loaded"));
+    EXPECT_THAT(cluster_->MultiSet({{key, "set"}})[0], IsOk());
+    ASSERT_EQ(cluster_->Scan()->entries.size(), 1u);
+    EXPECT_EQ(cluster_->Scan()->entries[0].key, key);
+    EXPECT_THAT(cluster_->SetRange(key, 3, "!"), HoldsValue(4u));
+    EXPECT_THAT(cluster_->Delete(key), HoldsValue(true));
+    EXPECT_THAT(cluster_->HashSet(key, {{"", ""}}), HoldsValue(1u));
+    Open();
+    EXPECT_THAT(cluster_->HashGet(key, ""), HoldsValue(""));
+    EXPECT_THAT(cluster_->HashDelete(key, {""}), HoldsValue(1u));
+    EXPECT_THAT(cluster_->Scan()->entries, testing::IsEmpty());
+  }
+}
+
 TEST_F(ClusterLimitsTest, EveryCallRefusesALongerKey) {
   const std::string key(kMaxKeyBytes + 1, 'k');
   std::string value = "as it was";

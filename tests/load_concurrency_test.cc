@@ -256,6 +256,12 @@ TEST_F(LoadConcurrencyTest, AWriteOfAnotherThreadWins) {
       {"SetRange", [&] { return cluster_->SetRange("{t}k", 0, "y").status(); }, "y"},
       {"Expire", [&] { return cluster_->Expire("{t}k", absl::Seconds(1)).status(); }, ""},
       {"Persist", [&] { return cluster_->Persist("{t}k").status(); }, ""},
+      {"GetAndTouch",
+       [&] {
+         EXPECT_THAT(cluster_->GetAndTouch("{t}k", absl::Seconds(1)), IsMissing());
+         return absl::OkStatus();
+       },
+       ""},
       {"MultiSet",
        [&] {
          return cluster_->MultiSet({{"a", "1"}, {"{t}k", "2"}})[1];
