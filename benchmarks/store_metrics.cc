@@ -168,6 +168,7 @@ Metric Scan() {
   Metric metric;
   metric.name = "scan";
   metric.unit = "keys/s";
+  metric.repetitions = 9;
   metric.bar = {Bar::kRatioAtLeast, 0.8};
   metric.slotkv = ScanKeys<SlotkvSubject>;
   metric.peer = ScanKeys<RocksDbSubject>;

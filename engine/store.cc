@@ -27,8 +27,10 @@ std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), sli
 // A memory of this much is not kept once a batch is applied.
 constexpr size_t kMaxIdleBatchBytes = size_t{16} << 20;
 
-// Lists in a memtable.
+// Lists in a memtable, and what it takes from the heap at a time.
 constexpr size_t kMemtableBuckets = 4096;
+constexpr size_t kMinArenaBlockBytes = size_t{64} << 10;
+constexpr size_t kMaxArenaBlockBytes = size_t{1} << 20;
 
 // A write group under way may still find alive what has just expired; none takes this long.
 constexpr uint64_t kDropAfterMs = 60'000;
@@ -137,14 +139,18 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
   table.block_cache = resources_->block_cache;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
-  // Reads are by key: a hash in each block finds it without a binary search.
+  // Reads are by key: a hash in each block finds the few entries among which it is, without a
+  // binary search. Each of them is likely to be a cache miss, so they are few.
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+  table.block_restart_interval = 4;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 
   // The cluster flushes by the sum over all stores; RocksDB's own limits are the backstop.
   options.write_buffer_manager = resources_->memtables;
   options.write_buffer_size = resources_->memtable_bytes;
-  options.arena_block_size = size_t{64} << 10;
+  // Large enough that the heap is not asked often, small beside each of a hundred stores' share.
+  options.arena_block_size =
+      std::clamp(resources_->memtable_bytes / 512, kMinArenaBlockBytes, kMaxArenaBlockBytes);
   options.max_write_buffer_number = 4;
   // One thread at a time applies.
   options.allow_concurrent_memtable_write = false;
@@ -297,7 +303,6 @@ absl::Status Store::Apply(Batch* batch) {
 Store::Reader::Reader(const Store* store, bool fill_cache)
     : store_(store), it_([this, store, fill_cache] {
         rocksdb::ReadOptions options;
-        options.prefix_same_as_start = true;
         // Or a seek would go on from range tombstone to range tombstone through the slots behind.
         options.iterate_upper_bound = &upper_;
         options.fill_cache = fill_cache;

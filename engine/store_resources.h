@@ -14,10 +14,10 @@
 namespace slotkv {
 
 struct StoreResources {
-  // A quarter of `memory_bytes` is for memtables, the rest for blocks. `logger` may be null.
+  // A third of `memory_bytes` is for memtables, the rest for blocks. `logger` may be null.
   explicit StoreResources(size_t memory_bytes, std::shared_ptr<Logger> logger = nullptr)
       : logger(std::move(logger)),
-        memtable_bytes(memory_bytes / 4),
+        memtable_bytes(memory_bytes / 3),
         block_cache(rocksdb::NewLRUCache(memory_bytes)),
         memtables(std::make_shared<rocksdb::WriteBufferManager>(memtable_bytes, block_cache)) {}
 

@@ -17,7 +17,7 @@ namespace {
 
 // What the payloads of one group keep of their memory for the next.
 constexpr size_t kMaxIdlePayloads = 64;
-constexpr size_t kMaxIdlePayloadBytes = size_t{64} << 10;
+constexpr size_t kMaxIdlePayloadBytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -221,8 +221,10 @@ void Group::RunGroup() {
 // Much was written at once now and then: its memory is not kept for good.
 void Group::TrimPayloads() {
   if (payloads_.size() > kMaxIdlePayloads) payloads_.resize(kMaxIdlePayloads);
+  size_t kept = 0;
   for (std::string& payload : payloads_) {
-    if (payload.capacity() > kMaxIdlePayloadBytes) payload = std::string();
+    kept += payload.capacity();
+    if (kept > kMaxIdlePayloadBytes) payload = std::string();
   }
 }
 

@@ -16,6 +16,7 @@ absl::Status BatchMutation::Validate(const WriteBatch& batch) {
     return absl::InvalidArgumentError(
         absl::StrCat("a batch of ", batch.ByteSize(), " bytes exceeds ", kMaxBatchBytes));
   }
+  Slot common = 0;
   for (size_t i = 0; i < batch.operations_.size(); ++i) {
     const WriteBatch::Operation& operation = batch.operations_[i];
     absl::Status status = CheckKey(batch.Key(operation));
@@ -25,9 +26,9 @@ absl::Status BatchMutation::Validate(const WriteBatch& batch) {
       return absl::Status(status.code(),
                           absl::StrCat("write ", i, " of the batch: ", status.message()));
     }
-    if (SlotForKey(batch.Key(operation)) != SlotForKey(batch.Key(batch.operations_.front()))) {
-      return CrossSlot();
-    }
+    const Slot slot = SlotForKey(batch.Key(operation));
+    if (i == 0) common = slot;
+    if (slot != common) return CrossSlot();
   }
   return absl::OkStatus();
 }
