@@ -36,6 +36,35 @@ class OpenTest : public ClusterFixture {
   }
 };
 
+// The first of all: a child may start threads only while its parent has none.
+TEST_F(OpenTest, OnceOnOneMachine) {
+  // The lock is another process's, which has just this one cluster.
+  int to_child[2], from_child[2];
+  ASSERT_EQ(pipe(to_child), 0);
+  ASSERT_EQ(pipe(from_child), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  char byte = 0;
+  if (child == 0) {
+    absl::StatusOr<std::unique_ptr<Cluster>> cluster = Cluster::Open(options_, path_);
+    if (!cluster.ok() || write(from_child[1], "o", 1) != 1 || read(to_child[0], &byte, 1) != 1 ||
+        !(*cluster)->Set("k", "v").ok() || !(*cluster)->Close().ok()) {
+      _exit(1);
+    }
+    _exit(0);
+  }
+  ASSERT_EQ(read(from_child[0], &byte, 1), 1);
+  EXPECT_THAT(TryOpen(path_), HasError(absl::StatusCode::kUnavailable, "open elsewhere"));
+  EXPECT_THAT(Cluster::Destroy(path_), HasError(absl::StatusCode::kUnavailable, "open"));
+  ASSERT_EQ(write(to_child[1], "c", 1), 1);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  Open();
+  EXPECT_THAT(cluster_->Get("k"), HoldsValue("v"));
+  for (const int fd : {to_child[0], to_child[1], from_child[0], from_child[1]}) close(fd);
+}
+
 TEST_F(OpenTest, WrongOptionsCreateNothing) {
   options_.shards = 0;
   EXPECT_THAT(TryOpen(path_), HasError(absl::StatusCode::kInvalidArgument, "Options.shards"));
@@ -152,34 +181,6 @@ int InChild(const Run& run) {
 
 int CodeOfOpen(const Options& options, const std::string& path) {
   return static_cast<int>(Cluster::Open(options, path).status().code());
-}
-
-TEST_F(OpenTest, OnceOnOneMachine) {
-  // The lock is another process's, which has just this one cluster.
-  int to_child[2], from_child[2];
-  ASSERT_EQ(pipe(to_child), 0);
-  ASSERT_EQ(pipe(from_child), 0);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  char byte = 0;
-  if (child == 0) {
-    absl::StatusOr<std::unique_ptr<Cluster>> cluster = Cluster::Open(options_, path_);
-    if (!cluster.ok() || write(from_child[1], "o", 1) != 1 || read(to_child[0], &byte, 1) != 1 ||
-        !(*cluster)->Set("k", "v").ok() || !(*cluster)->Close().ok()) {
-      _exit(1);
-    }
-    _exit(0);
-  }
-  ASSERT_EQ(read(from_child[0], &byte, 1), 1);
-  EXPECT_THAT(TryOpen(path_), HasError(absl::StatusCode::kUnavailable, "open elsewhere"));
-  EXPECT_THAT(Cluster::Destroy(path_), HasError(absl::StatusCode::kUnavailable, "open"));
-  ASSERT_EQ(write(to_child[1], "c", 1), 1);
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
-  Open();
-  EXPECT_THAT(cluster_->Get("k"), HoldsValue("v"));
-  for (const int fd : {to_child[0], to_child[1], from_child[0], from_child[1]}) close(fd);
 }
 
 // A child that was forked and goes on without the cluster does not keep it from anybody.

@@ -230,8 +230,9 @@ LoadReport CommandLoader::Finish(uint64_t offset) {
   report_.offset = std::min(report_.offset, pool_->first_unapplied());
   report_.failed = failures_.count();
   report_.failures = failures_.first();
+  report_.unapplied = pool_->unapplied();
   report_.applied = report_.commands - report_.without_effect - report_.unknown - report_.failed -
-                    report_.other_database - report_.discarded;
+                    report_.other_database - report_.discarded - report_.unapplied;
   report_.expired_given_up = target_->ExpiredGivenUp() - given_up_before_;
   return std::move(report_);
 }

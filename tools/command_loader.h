@@ -58,6 +58,7 @@ struct LoadReport {
   uint64_t failed = 0;          // Redis would have answered with an error, or slotkv cannot hold it
   uint64_t other_database = 0;  // given while another database than 0 was selected
   uint64_t discarded = 0;       // in a transaction that was not executed
+  uint64_t unapplied = 0;       // when an error ended the load: not at all, or only in part
 
   // At most kNamesKept names, in upper case; the rest under "(other names)".
   std::map<std::string, uint64_t> unknown_by_name;

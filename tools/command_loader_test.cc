@@ -226,6 +226,7 @@ TEST_F(CommandLoaderTest, StopsWhereAFlushFails) {
   const LoadReport report = Load("PING\nFLUSHALL\nPING\n");
   EXPECT_TRUE(absl::IsCancelled(report.status)) << report.status;
   EXPECT_EQ(report.offset, 5);
+  EXPECT_EQ(report.unapplied, 1);
 }
 
 TEST_F(CommandLoaderTest, MsetnxSetsAllOrNothing) {
@@ -268,6 +269,8 @@ TEST_F(CommandLoaderTest, StopsWhenTheClusterDoes) {
   const LoadReport report = Load("SET a 1\nSET b 1\nSET c 1\n");
   EXPECT_TRUE(absl::IsCancelled(report.status)) << report.status;
   EXPECT_EQ(report.offset, 0);
+  EXPECT_EQ(report.applied, 0);
+  EXPECT_EQ(report.unapplied, report.commands);
 }
 
 TEST_F(CommandLoaderTest, KeepsTheOrderOfCommandsOnAKey) {

@@ -68,9 +68,8 @@ int RunHget(const HgetFlags& flags) {
 
 constexpr const char* kFooter =
     "Without FIELD it prints all fields by name, one a line: name, tab, value. There, bytes that\n"
-    "do not print are written \\n, \\r, \\t or \\xHH, and a backslash \\\\. Exit code 1 if there "
-    "is no\n"
-    "such key or field.\n"
+    "do not print are written \\n, \\r, \\t or \\xHH, and a backslash \\\\.\n"
+    "Exit code 1 if there is no such key or field.\n"
     "\n"
     "Examples:\n"
     "  slotkv hget --dir /var/lib/app/sessions cart:42\n"

@@ -92,6 +92,7 @@ void PrintReport(const Source& source, const LoadReport& report, absl::Duration 
   PrintRow("unknown", report.unknown, NamesText(report));
   PrintRow("other database", report.other_database, "skipped: slotkv has database 0 alone");
   PrintRow("not executed", report.discarded, "in transactions without EXEC, or with errors");
+  PrintRow("not applied", report.unapplied, "because of the error that ended it");
   PrintRow("failed", report.failed, "Redis would refuse them, or slotkv cannot hold them");
   PrintFailures(report);
   PrintRow("given up", report.expired_given_up,

@@ -1,5 +1,7 @@
 #include "tools/operation_pool.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "slotkv/slot.h"
@@ -162,6 +164,7 @@ void OperationPool::ApplyTogether(Worker* worker, absl::Span<const Operation> op
     ApplyTogether(worker, operations.first(half));
     ApplyTogether(worker, operations.subspan(half));
   } else if (!applied.ok()) {
+    for (const Operation& operation : operations) NoteUnapplied(operation.offset);
     Stop(merged.offset, std::move(applied));
   }
 }
@@ -199,9 +202,19 @@ void OperationPool::Stop(uint64_t offset, absl::Status status) {
 }
 
 void OperationPool::NoteUnapplied(uint64_t offset) {
-  uint64_t first = first_unapplied_.load();
-  while (offset < first && !first_unapplied_.compare_exchange_weak(first, offset)) {
-  }
+  absl::MutexLock lock(&status_mutex_);
+  unapplied_.insert(offset);
+}
+
+uint64_t OperationPool::first_unapplied() const {
+  absl::MutexLock lock(&status_mutex_);
+  const auto first = std::min_element(unapplied_.begin(), unapplied_.end());
+  return first == unapplied_.end() ? std::numeric_limits<uint64_t>::max() : *first;
+}
+
+uint64_t OperationPool::unapplied() const {
+  absl::MutexLock lock(&status_mutex_);
+  return unapplied_.size();
 }
 
 absl::Status OperationPool::status() const {

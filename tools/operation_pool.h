@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
@@ -82,7 +82,9 @@ class OperationPool {
   // Ok, or the error that stopped the pool.
   absl::Status status() const;
   // Everything submitted with a lower offset is applied; the maximum if the pool has not stopped.
-  uint64_t first_unapplied() const { return first_unapplied_.load(); }
+  uint64_t first_unapplied() const;
+  // How many offsets were submitted with operations that are not applied, or may be not.
+  uint64_t unapplied() const;
 
  private:
   using Batch = std::vector<Operation>;
@@ -112,6 +114,7 @@ class OperationPool {
   // All of them set fields of the same hash.
   void ApplyTogether(Worker* worker, absl::Span<const Operation> operations);
   void ApplyOne(Worker* worker, const Operation& operation);
+  // The pool takes no more, because of `status`.
   void Stop(uint64_t offset, absl::Status status);
   void NoteUnapplied(uint64_t offset);
 
@@ -120,8 +123,8 @@ class OperationPool {
 
   mutable absl::Mutex status_mutex_;
   absl::Status status_ ABSL_GUARDED_BY(status_mutex_);
+  absl::flat_hash_set<uint64_t> unapplied_ ABSL_GUARDED_BY(status_mutex_);  // offsets
   std::atomic<bool> stopped_{false};
-  std::atomic<uint64_t> first_unapplied_{std::numeric_limits<uint64_t>::max()};
 };
 
 }  // namespace slotkv::tools

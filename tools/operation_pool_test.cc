@@ -169,6 +169,7 @@ TEST(OperationPoolTest, StopsWhereAFieldSetTogetherWithOthersMeetsAnError) {
   pool.Drain();
   EXPECT_TRUE(absl::IsUnavailable(pool.status()));
   EXPECT_EQ(pool.first_unapplied(), 20);
+  EXPECT_EQ(pool.unapplied(), 3);
   EXPECT_EQ(failures.count(), 0);
 }
 
@@ -211,6 +212,7 @@ TEST(OperationPoolTest, StopsAtOtherErrors) {
   pool.Drain();
   EXPECT_TRUE(absl::IsResourceExhausted(pool.status()));
   EXPECT_EQ(pool.first_unapplied(), 1000);
+  EXPECT_EQ(pool.unapplied(), 19'000);
   EXPECT_EQ(applied, 1000);
   EXPECT_EQ(failures.count(), 0);
 }

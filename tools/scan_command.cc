@@ -85,10 +85,9 @@ int RunScan(const ScanFlags& flags) {
 
 constexpr const char* kFooter =
     "One key a line, in the order of the hash slots and, within one, of the bytes; with --values\n"
-    "a tab and the value follow, or (hash). Bytes that do not print are written \\n, \\r, \\t or\n"
-    "\\xHH, a backslash \\\\, and a parenthesis at the beginning of a value \\x28; --raw leaves "
-    "all\n"
-    "bytes as they are.\n"
+    "a tab and the value follow, or (hash), whose fields hget prints. Bytes that do not print are\n"
+    "written \\n, \\r, \\t or \\xHH, a backslash \\\\, and a parenthesis at the beginning of a\n"
+    "value \\x28; --raw leaves all bytes as they are.\n"
     "\n"
     "If --limit ends it before the last key, it says on stderr with which --cursor to go on. Keys\n"
     "are read page by page: it begins at once, in little memory, and ends with what reads it.\n"
