@@ -5,8 +5,6 @@
 // independently, and also disks that fail at different times. A power failure is simulated by
 // giving the files back what they held at their last sync. Three copies; those that an Open may
 // reach are any majority.
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -25,6 +23,7 @@
 #include "gtest/gtest.h"
 #include "shard/placement.h"
 #include "shard/topology_keeper.h"
+#include "tests/test_support.h"
 
 namespace slotkv {
 namespace {
@@ -110,23 +109,9 @@ struct World {
   }
 };
 
-uint64_t Seed() {
-  const char* given = std::getenv("SLOTKV_TEST_SEED");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  std::cout << "SLOTKV_TEST_SEED=" << seed << std::endl;
-  return seed;
-}
-
-// Where syncing costs nothing, if there is such a place: crashes are simulated, not suffered.
-std::string Root() {
-  const std::string base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : testing::TempDir();
-  return base + "/slotkv_topology_keeper_crash_test." + std::to_string(getpid());
-}
-
 class TopologyKeeperCrashTest : public testing::Test {
  protected:
-  TopologyKeeperCrashTest() : root_(Root()) {
+  TopologyKeeperCrashTest() {
     options_.timeout = absl::Seconds(60);
     options_.patience = absl::Seconds(60);
     options_.attempts = 1;
@@ -141,9 +126,8 @@ class TopologyKeeperCrashTest : public testing::Test {
     EXPECT_TRUE(TopologyKeeper::Create(initial, Copies(kMajorities[3]), options_).ok());
     first_.files = Files();
   }
-  ~TopologyKeeperCrashTest() override { EXPECT_TRUE(plain_.DeleteTree(root_).ok()); }
 
-  std::string Directory(size_t copy) const { return root_ + "/" + std::to_string(copy); }
+  std::string Directory(size_t copy) const { return root_.Path(std::to_string(copy)); }
   std::string File(size_t copy) const { return Directory(copy) + "/TOPOLOGY"; }
 
   std::array<std::string, kCopies> Files() const {
@@ -282,7 +266,8 @@ class TopologyKeeperCrashTest : public testing::Test {
     return {points.begin(), points.end()};
   }
 
-  const std::string root_;
+  // Crashes are simulated, not suffered.
+  const TemporaryDirectory root_{/*in_memory=*/true};
   const Disk plain_;
   TopologyKeeperOptions options_;
   std::array<std::shared_ptr<CrashHook>, kCopies> hooks_;
@@ -350,7 +335,7 @@ TEST_F(TopologyKeeperCrashTest, TwoCrashesInsideOpen) {
 // Longer histories, at random.
 TEST_F(TopologyKeeperCrashTest, RandomHistories) {
   const auto [open, change] = Traces();
-  std::mt19937_64 random(Seed());
+  std::mt19937_64 random(TestSeed());
   const auto budget = [&random](const std::vector<FileOp>& trace) {
     return random() % 3 == 0 ? kNever : static_cast<int>(random() % (trace.size() + 1));
   };
