@@ -303,7 +303,7 @@ absl::Status Store::Apply(Batch* batch) {
 Store::Reader::Reader(const Store* store, bool fill_cache)
     : store_(store), it_([this, store, fill_cache] {
         rocksdb::ReadOptions options;
-        // Or a seek would go on from range tombstone to range tombstone through the slots behind.
+        // Ends the slot; and no seek goes on over range tombstones through the slots behind.
         options.iterate_upper_bound = &upper_;
         options.fill_cache = fill_cache;
         return store->db_->NewIterator(options);

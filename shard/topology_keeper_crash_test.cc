@@ -7,7 +7,6 @@
 // reach are any majority.
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>

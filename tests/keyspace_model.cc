@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -15,10 +16,6 @@ namespace {
 std::string Missing() { return "NOT_FOUND"; }
 std::string Failed() { return "FAILED_PRECONDITION"; }
 
-bool HasPrefix(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
 // The keys of which this call counts as a write, be it of nothing.
 bool IsWriteOf(const Operation& operation, const std::string& key) {
   switch (operation.kind) {
@@ -27,7 +24,7 @@ bool IsWriteOf(const Operation& operation, const std::string& key) {
       return std::any_of(operation.writes.begin(), operation.writes.end(),
                          [&](const Operation::KeyWrite& write) { return write.key == key; });
     case Operation::kDeletePrefix:
-      return HasPrefix(key, operation.key);
+      return absl::StartsWith(key, operation.key);
     case Operation::kDeleteAll:
       return true;
     case Operation::kGet:
@@ -83,7 +80,7 @@ uint64_t KeyspaceModel::After(absl::Duration ttl) const {
 std::vector<std::string> KeyspaceModel::WithPrefix(const std::string& prefix) {
   std::vector<std::string> keys;
   for (auto it = entries_.lower_bound(prefix); it != entries_.end(); ++it) {
-    if (!HasPrefix(it->first, prefix)) break;
+    if (!absl::StartsWith(it->first, prefix)) break;
     if (Find(it->first) != nullptr) keys.push_back(it->first);
   }
   return keys;
@@ -206,8 +203,8 @@ std::string KeyspaceModel::Slot(const Operation& operation) {
   // Keys of one slot have one tag.
   const std::string tag = operation.key.substr(0, operation.key.find('}') + 1);
   std::vector<std::string> in_slot;
-  for (auto it = entries_.lower_bound(tag); it != entries_.end() && HasPrefix(it->first, tag);
-       ++it) {
+  for (auto it = entries_.lower_bound(tag);
+       it != entries_.end() && absl::StartsWith(it->first, tag); ++it) {
     in_slot.push_back(it->first);
   }
   std::vector<std::string> keys;
