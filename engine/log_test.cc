@@ -156,9 +156,9 @@ TEST_P(LogTest, SyncCoversSealedSegments) {
 // A disk whose syncs hang bounds what may be lost by the power failing; one that syncs does not.
 TEST_P(LogTest, UnsyncedSegmentsAreBounded) {
   ASSERT_THAT(t_.Create(), IsOk());
-  absl::Notification go_on;
-  t_.hook->SetBefore([&](FileOp op, const std::string&) {
-    if (op == FileOp::kSync) go_on.WaitForNotification();
+  const auto go_on = std::make_shared<absl::Notification>();
+  t_.hook->SetBefore([go_on](FileOp op, const std::string&) {
+    if (op == FileOp::kSync) go_on->WaitForNotification();
     return absl::OkStatus();
   });
   absl::Status status;
@@ -169,7 +169,7 @@ TEST_P(LogTest, UnsyncedSegmentsAreBounded) {
   }
   EXPECT_THAT(status, HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(t_.log->segment_count(), 9u);
-  go_on.Notify();
+  go_on->Notify();
   t_.timeout = absl::Seconds(60);
   EXPECT_THAT(t_.AppendMany(1000), IsOk()) << "the log syncs itself when it must";
 }
@@ -391,15 +391,15 @@ TEST_P(LogTest, AFailedAppendIsForGood) {
 
 TEST_P(LogTest, ASlowDiskMeetsTheDeadline) {
   ASSERT_THAT(t_.Create(), IsOk());
-  absl::Notification go_on;
-  t_.hook->SetBefore([&](FileOp op, const std::string&) {
-    if (op == FileOp::kReserve) go_on.WaitForNotification();
+  const auto go_on = std::make_shared<absl::Notification>();
+  t_.hook->SetBefore([go_on](FileOp op, const std::string&) {
+    if (op == FileOp::kReserve) go_on->WaitForNotification();
     return absl::OkStatus();
   });
   t_.timeout = absl::Milliseconds(20);
   EXPECT_THAT(t_.AppendMany(100), HasCode(absl::StatusCode::kUnavailable));
   const uint64_t last = t_.log->last().index.value();
-  go_on.Notify();
+  go_on->Notify();
   t_.timeout = absl::Seconds(60);
   EXPECT_THAT(t_.AppendMany(100), IsOk());
   EXPECT_EQ(t_.log->last().index.value(), last + 100);

@@ -22,8 +22,8 @@ TEST(WorkerPoolTest, OneThreadRunsJobsInOrder) {
 }
 
 TEST(WorkerPoolTest, AHungJobLeavesTheOtherThreads) {
+  absl::Notification go_on, other_ran;  // outlive the jobs
   WorkerPool pool(2);
-  absl::Notification go_on, other_ran;
   pool.Schedule([&] { go_on.WaitForNotification(); });
   pool.Schedule([&] { other_ran.Notify(); });
   other_ran.WaitForNotification();
@@ -31,8 +31,8 @@ TEST(WorkerPoolTest, AHungJobLeavesTheOtherThreads) {
 }
 
 TEST(WorkerPoolTest, JobsRunAtOnceOnAllThreads) {
-  WorkerPool pool(3);
   absl::Notification done;
+  WorkerPool pool(3);
   auto* const barrier = new absl::Barrier(3);
   for (int i = 0; i < 3; ++i) {
     pool.Schedule([&] {
@@ -47,8 +47,8 @@ TEST(WorkerPoolTest, JobsRunAtOnceOnAllThreads) {
 TEST(WorkerPoolTest, TheEndWaitsForWhatIsQueued) {
   std::atomic<int> ran{0};
   {
-    WorkerPool pool(2);
     absl::Notification started;
+    WorkerPool pool(2);
     pool.Schedule([&] {
       started.Notify();
       ++ran;
