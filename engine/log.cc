@@ -33,6 +33,7 @@ Log::~Log() {
     return !creating_spare_ && !syncing_ && jobs_ == 0;
   };
   mu_.Await(absl::Condition(&idle));
+  SLOTKV_CHECK(reading_from_.empty());  // else a Pin would outlive what it is on
 }
 
 std::string Log::Path(uint64_t sequence) const {
@@ -42,9 +43,16 @@ std::string Log::Path(uint64_t sequence) const {
 absl::StatusOr<std::unique_ptr<Log>> Log::Create(const Disk* disk, WorkerPool* workers,
                                                  const std::string& directory,
                                                  const LogIdentity& identity,
-                                                 const LogOptions& options) {
+                                                 const LogOptions& options, LogPosition previous,
+                                                 uint64_t clock_ms) {
   if (absl::Status status = disk->MakeDirectory(directory); !status.ok()) return status;
   std::unique_ptr<Log> log(new Log(disk, workers, directory, identity, options));
+  {
+    absl::MutexLock lock(&log->mu_);
+    log->last_index_.store(previous.index.value(), std::memory_order_release);
+    log->last_epoch_ = previous.epoch;
+    log->marked_clock_ms_ = clock_ms;
+  }
   absl::StatusOr<std::shared_ptr<LogFile>> file = log->CreateFile(1, options.min_segment_bytes);
   if (!file.ok()) return file.status();
   if (absl::Status status = log->Activate(*std::move(file), 1); !status.ok()) return status;
@@ -141,8 +149,9 @@ absl::Status Log::Scan(LogRecovery* recovery) {
       continue;
     }
     last = scan->last;
-    segments.push_back({sequence, scan->header->first, scan->last.index, scan->end,
-                        scan->header->seed, bytes->view().size()});
+    segments.push_back({sequence, scan->header->first, scan->last.index,
+                        scan->header->previous_epoch, scan->end, scan->header->seed,
+                        bytes->view().size()});
   }
   if (segments.empty()) {
     return absl::DataLossError(absl::StrCat(directory_, ": the log is missing"));
@@ -158,7 +167,8 @@ absl::Status Log::Scan(LogRecovery* recovery) {
   found_durable_ = highest_synced;
   absl::MutexLock lock(&mu_);
   marked_clock_ms_ = recovery->highest_clock_ms;
-  last_ = last;
+  last_index_.store(last.index.value(), std::memory_order_release);
+  last_epoch_ = last.epoch;
   segments_ = std::move(segments);
   next_sequence_ = sequences->back() + 1;
   return absl::OkStatus();
@@ -171,8 +181,8 @@ absl::Status Log::SyncScanned() {
   LogIndex last;
   {
     absl::MutexLock lock(&mu_);
-    last = last_.index;
-    segments = segments_;
+    last = LastLocked().index;
+    segments = SegmentsLocked();
   }
   for (const Segment& segment : segments) {
     if (segment.last <= found_durable_ && segment.sequence != segments.back().sequence) continue;
@@ -228,10 +238,11 @@ absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
   mark.synced = synced();
   {
     absl::MutexLock lock(&mu_);
-    segment.first = last_.index.Next();
-    segment.last = last_.index;
+    segment.first = LastLocked().index.Next();
+    segment.last = LastLocked().index;
+    segment.previous_epoch = last_epoch_;
     header.first = segment.first;
-    header.previous_epoch = last_.epoch;
+    header.previous_epoch = segment.previous_epoch;
     mark.clock_ms = marked_clock_ms_;
   }
   std::string head = EncodeSegmentHeader(header);
@@ -240,13 +251,14 @@ absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
   for (const size_t offset : kMarkOffsets) head.replace(offset, encoded_mark.size(), encoded_mark);
   if (absl::Status status = file->Append(head); !status.ok()) return Fail(status);
   absl::MutexLock lock(&mu_);
-  if (active_ != nullptr && synced_.load(std::memory_order_relaxed) < last_.index.value()) {
+  segments_ = SegmentsLocked();  // the one that is sealed here stays as it is
+  if (active_ != nullptr && synced_.load(std::memory_order_relaxed) < segment.last.value()) {
     unsynced_sealed_.push_back(std::move(active_));
   }
   active_ = std::move(file);
   appending_ = active_.get();
   seed_ = segment.seed;
-  appended_ = last_;
+  appended_ = LastLocked();
   spare_requested_ = false;
   segments_.push_back(segment);
   next_sequence_ = std::max(next_sequence_, sequence + 1);
@@ -277,8 +289,15 @@ absl::Status Log::Reserve(size_t bytes, absl::Duration timeout) {
       return Activate(std::move(spare->file), spare->sequence);
     }
     // It was made before anybody knew of a write this large.
-    workers_->Schedule([disk = disk_, path = Path(spare->sequence)] {
-      disk->Delete(path).IgnoreError();  // empty: the next Open deletes it otherwise
+    {
+      absl::MutexLock lock(&mu_);
+      ++jobs_;
+    }
+    workers_->Schedule([this, path = Path(spare->sequence)] {
+      disk_->Delete(path).IgnoreError();  // empty: the next Open deletes it otherwise
+      // A log made anew in this directory may use the name again: the destructor waits.
+      absl::MutexLock lock(&mu_);
+      --jobs_;
     });
   }
   absl::MutexLock lock(&mu_);
@@ -328,12 +347,19 @@ absl::Status Log::Append(absl::Span<const Record> records, uint64_t now_ms) {
   if (absl::Status status = appending_->Append(scratch_); !status.ok()) return Fail(status);
   // One huge value should not hold its memory for good.
   if (scratch_.capacity() > (size_t{4} << 20)) scratch_ = std::string();
+  const bool same_epoch = appended_.epoch == records.back().position.epoch;
   appended_ = records.back().position;
+  if (same_epoch) {
+    // Sync stores 0 and then looks at last_index_: it sees this record, or this sees the 0.
+    last_index_.store(appended_.index.value(), std::memory_order_seq_cst);
+    if (unsynced_since_ms_.load(std::memory_order_seq_cst) != 0) return absl::OkStatus();
+  }
   absl::MutexLock lock(&mu_);
-  last_ = appended_;
-  segments_.back().last = appended_.index;
-  segments_.back().end = appending_->size();
-  if (unsynced_since_ms() == 0) unsynced_since_ms_.store(now_ms, std::memory_order_release);
+  last_epoch_ = appended_.epoch;
+  last_index_.store(appended_.index.value(), std::memory_order_seq_cst);
+  if (unsynced_since_ms() == 0 && synced() < appended_.index) {
+    unsynced_since_ms_.store(now_ms, std::memory_order_release);
+  }
   return absl::OkStatus();
 }
 
@@ -343,7 +369,7 @@ absl::Status Log::Sync(uint64_t now_ms) {
   uint64_t seed = 0;
   {
     absl::MutexLock lock(&mu_);
-    const LogIndex wanted = last_.index;
+    const LogIndex wanted = LastLocked().index;
     const auto free = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !syncing_; };
     mu_.Await(absl::Condition(&free));
     if (!failure_.ok()) return failure_;
@@ -351,7 +377,7 @@ absl::Status Log::Sync(uint64_t now_ms) {
     syncing_ = true;
     files = unsynced_sealed_;
     files.push_back(active_);
-    target = last_.index;
+    target = LastLocked().index;
     seed = segments_.back().seed;
   }
   absl::Status status;
@@ -362,7 +388,9 @@ absl::Status Log::Sync(uint64_t now_ms) {
     unsynced_sealed_.erase(unsynced_sealed_.begin(),
                            unsynced_sealed_.begin() + static_cast<ptrdiff_t>(files.size() - 1));
     // A file sealed while it was being synced may hold records behind the target: it stays.
-    unsynced_since_ms_.store(last_.index == target ? 0 : now_ms, std::memory_order_release);
+    // In this order (Append).
+    if (LastLocked().index == target) unsynced_since_ms_.store(0, std::memory_order_seq_cst);
+    if (LastLocked().index > target) unsynced_since_ms_.store(now_ms, std::memory_order_release);
   }
   if (status.ok()) status = WriteMark(files.back().get(), seed, marked_clock_ms_);
   EndSync(status);
@@ -404,26 +432,103 @@ void Log::EndSync(const absl::Status& status) {
 absl::Status Log::Read(std::optional<LogIndex> wanted,
                        absl::FunctionRef<absl::Status(const Record&)> visit) const {
   std::deque<Segment> segments;
-  LogIndex from;
+  Pin pin;
   {
     absl::MutexLock lock(&mu_);
-    segments = segments_;
-    from = wanted.value_or(segments.front().first);
-    if (from < segments.front().first) {
-      return absl::DataLossError(absl::StrCat(directory_, ": record ", from.ToString(),
-                                              " is gone, the log begins at ",
-                                              segments.front().first.ToString()));
-    }
-    reading_from_.insert(from);
+    segments = SegmentsLocked();
+    const absl::StatusOr<LogIndex> here = StillHere(wanted);
+    if (!here.ok()) return here.status();
+    pin = PinLocked(*here);
   }
+  const LogIndex from = pin.from();
   absl::Status status;
   for (const Segment& segment : segments) {
     if (segment.last < from) continue;
     status = ReadSegment(segment, from, visit);
     if (!status.ok()) break;
   }
+  return status;
+}
+
+absl::StatusOr<LogIndex> Log::StillHere(std::optional<LogIndex> from) const {
+  const LogIndex oldest = segments_.front().first;
+  if (from.value_or(oldest) >= oldest) return from.value_or(oldest);
+  return absl::DataLossError(absl::StrCat(directory_, ": record ", from->ToString(),
+                                          " is gone, the log begins at ", oldest.ToString()));
+}
+
+Log::Pin Log::PinLocked(LogIndex from) const {
+  reading_from_.insert(from);
+  return Pin(this, from);
+}
+
+absl::StatusOr<Log::Pin> Log::PinFrom(std::optional<LogIndex> from) const {
   absl::MutexLock lock(&mu_);
-  reading_from_.erase(reading_from_.find(from));
+  const absl::StatusOr<LogIndex> here = StillHere(from);
+  if (!here.ok()) return here.status();
+  if (*here > LastLocked().index.Next()) {
+    return absl::OutOfRangeError(absl::StrCat(directory_, ": record ", here->ToString(),
+                                              " is not here yet, the log ends at ",
+                                              LastLocked().index.ToString()));
+  }
+  return PinLocked(*here);
+}
+
+Log::Pin::Pin(Pin&& other) noexcept
+    : log_(std::exchange(other.log_, nullptr)), from_(other.from_) {}
+
+Log::Pin& Log::Pin::operator=(Pin&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  log_ = std::exchange(other.log_, nullptr);
+  from_ = other.from_;
+  return *this;
+}
+
+Log::Pin::~Pin() { Release(); }
+
+void Log::Pin::Release() {
+  if (log_ == nullptr) return;
+  absl::MutexLock lock(&log_->mu_);
+  log_->reading_from_.erase(log_->reading_from_.find(from_));
+}
+
+void Log::Pin::Advance(LogIndex from) {
+  if (log_ == nullptr || from <= from_) return;
+  absl::MutexLock lock(&log_->mu_);
+  log_->reading_from_.erase(log_->reading_from_.find(from_));
+  log_->reading_from_.insert(from);
+  from_ = from;
+}
+
+absl::StatusOr<LogPosition> Log::PositionOf(LogIndex index) const {
+  const absl::Status missing = absl::NotFoundError(
+      absl::StrCat(directory_, ": the log does not know record ", index.ToString()));
+  Segment segment;
+  Pin pin;
+  {
+    absl::MutexLock lock(&mu_);
+    const std::deque<Segment> segments = SegmentsLocked();
+    if (index > segments.back().last) return missing;
+    // Epochs never fall: where the one before a segment is the one at its end, it is all its
+    // records', and the file need not be read.
+    ShardEpoch epoch_at_end = last_epoch_;
+    size_t i = segments.size() - 1;
+    while (i > 0 && index < segments[i].first) epoch_at_end = segments[i--].previous_epoch;
+    segment = segments[i];
+    if (index.Next() == segment.first) return LogPosition{segment.previous_epoch, index};
+    if (index < segment.first) return missing;
+    if (index == segment.last || segment.previous_epoch == epoch_at_end) {
+      return LogPosition{epoch_at_end, index};
+    }
+    pin = PinLocked(index);
+  }
+  LogPosition position;
+  const absl::Status status = ReadSegment(segment, index, [&](const Record& record) {
+    position = record.position;
+    return absl::CancelledError("found");
+  });
+  if (position.index == index) return position;
   return status;
 }
 
@@ -478,7 +583,21 @@ absl::Status Log::TruncateFront(LogIndex upto) {
 
 LogPosition Log::last() const {
   absl::MutexLock lock(&mu_);
-  return last_;
+  return LastLocked();
+}
+
+LogPosition Log::LastLocked() const {
+  return {last_epoch_, LogIndex(last_index_.load(std::memory_order_seq_cst))};
+}
+
+// segments_ as they are now.
+std::deque<Log::Segment> Log::SegmentsLocked() const {
+  std::deque<Segment> segments = segments_;
+  if (active_ != nullptr) {
+    segments.back().last = LastLocked().index;
+    segments.back().end = active_->size();  // perhaps with bytes behind that record
+  }
+  return segments;
 }
 
 LogIndex Log::first() const {

@@ -17,7 +17,8 @@
 // and offset); otherwise the log ends in front of it, whatever follows.
 //
 // Thread safety: Reserve and Append belong to one thread at a time (the group's leader), every
-// other member to any thread. No lock is held across I/O but the copy into mapped memory.
+// other member to any thread. No lock is held across I/O but the copy into mapped memory; Append
+// takes none, but for the first records of an epoch or behind a sync.
 #ifndef SLOTKV_ENGINE_LOG_H_
 #define SLOTKV_ENGINE_LOG_H_
 
@@ -54,19 +55,22 @@ struct LogOptions {
 
 // What Open found.
 struct LogRecovery {
-  LogPosition last;  // {0, 0}: an empty log
+  LogPosition last;  // of an empty log, what it begins behind; {0, 0}: nothing
   LogIndex first;    // the oldest record still here
   uint64_t highest_clock_ms = 0;
 };
 
 class Log {
  public:
-  // A new, empty log in `directory`, durable when this returns. `disk` and `workers` must outlive
-  // the log.
+  // A new, empty log in `directory`, durable when this returns. It begins behind `previous`, as if
+  // all records up to that one had been truncated away, and remembers `clock_ms` as if noted by
+  // NoteClock. `disk` and `workers` must outlive the log.
   static absl::StatusOr<std::unique_ptr<Log>> Create(const Disk* disk, WorkerPool* workers,
                                                      const std::string& directory,
                                                      const LogIdentity& identity,
-                                                     const LogOptions& options);
+                                                     const LogOptions& options,
+                                                     LogPosition previous = {},
+                                                     uint64_t clock_ms = 0);
 
   // The log in `directory`, its end found. Nothing is changed; it can be read, and appended to
   // after StartAppending. DataLoss if it is damaged or missing.
@@ -110,8 +114,41 @@ class Log {
   absl::Status Read(std::optional<LogIndex> from,
                     absl::FunctionRef<absl::Status(const Record&)> visit) const;
 
+  // Keeps the records from an index on from being truncated away while it lives. Movable; one that
+  // was moved from keeps nothing. Must not outlive the log. Not thread-safe.
+  class Pin {
+   public:
+    Pin() = default;
+    Pin(Pin&& other) noexcept;
+    Pin& operator=(Pin&& other) noexcept;
+    ~Pin();
+
+    // Lets go of the records below `from`. One that is not above from() changes nothing.
+    void Advance(LogIndex from);
+    // The oldest record that it keeps, or would keep once it is appended.
+    LogIndex from() const { return from_; }
+
+   private:
+    friend class Log;
+    Pin(const Log* log, LogIndex from) : log_(log), from_(from) {}
+    void Release();
+
+    const Log* log_ = nullptr;  // null: keeps nothing
+    LogIndex from_;
+  };
+
+  // Keeps the records from `from` on, which may be the one that is appended next; nullopt: from
+  // the oldest that is here. DataLoss if `from` has been truncated away, OutOfRange if it is more
+  // than one above the last record.
+  absl::StatusOr<Pin> PinFrom(std::optional<LogIndex> from) const;
+
+  // The name of a record that is here, or of the one that the log begins behind; {0, 0} for index 0
+  // of a log that begins with record 1. NotFound for any other; DataLoss if a record that had to be
+  // read is damaged.
+  absl::StatusOr<LogPosition> PositionOf(LogIndex index) const;
+
   // Deletes whole segments that hold nothing above `upto`, but neither the active one nor any
-  // that a Read under way still needs. One caller at a time.
+  // that a Read under way or a Pin still needs. One caller at a time.
   absl::Status TruncateFront(LogIndex upto);
 
   LogPosition last() const;
@@ -128,7 +165,8 @@ class Log {
   struct Segment {
     uint64_t sequence = 0;
     LogIndex first;
-    LogIndex last;  // first - 1: holds none
+    LogIndex last;              // first - 1: holds none
+    ShardEpoch previous_epoch;  // of record first - 1
     uint64_t end = kSegmentHeaderBytes;
     uint64_t seed = 0;
     uint64_t capacity = 0;  // of the file; for a scanned one, as far as it was written
@@ -147,12 +185,18 @@ class Log {
   absl::Status Scan(LogRecovery* recovery);
   absl::Status SyncScanned();
   absl::StatusOr<std::shared_ptr<LogFile>> CreateFile(uint64_t sequence, uint64_t capacity) const;
+  LogPosition LastLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::deque<Segment> SegmentsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t NextCapacity() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RequestSpare(uint64_t capacity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<Spare> TakeSpare(uint64_t capacity, absl::Duration timeout)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Activate(std::shared_ptr<LogFile> file, uint64_t sequence);
   absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  // `from`, or nullopt's meaning, if it is still here.
+  absl::StatusOr<LogIndex> StillHere(std::optional<LogIndex> from) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  Pin PinLocked(LogIndex from) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status ReadSegment(const Segment& segment, LogIndex from,
                            absl::FunctionRef<absl::Status(const Record&)> visit) const;
   absl::Status WriteMark(LogFile* file, uint64_t seed, uint64_t clock_ms) ABSL_LOCKS_EXCLUDED(mu_);
@@ -169,12 +213,15 @@ class Log {
   absl::BitGen random_;
   LogFile* appending_ = nullptr;  // active_
   uint64_t seed_ = 0;             // of active_
-  LogPosition appended_;          // last_
+  LogPosition appended_;          // the last record
   bool spare_requested_ = false;  // for when active_ is full
 
   // What Scan found, for StartAppending.
   std::vector<uint64_t> behind_end_;
   LogIndex found_durable_;
+
+  // Of the last record; written by Append, and behind the record's bytes and the file's size.
+  std::atomic<uint64_t> last_index_{0};
 
   // Written under mu_.
   std::atomic<uint64_t> synced_{0};
@@ -183,13 +230,14 @@ class Log {
 
   mutable absl::Mutex mu_;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
-  LogPosition last_ ABSL_GUARDED_BY(mu_);
-  // Oldest first; the last one is active.
+  ShardEpoch last_epoch_ ABSL_GUARDED_BY(mu_);  // of the last record
+  // Oldest first. The last one is active, if there is an active_, and its `last` and `end` are
+  // those of when it began: SegmentsLocked knows better.
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<LogFile> active_ ABSL_GUARDED_BY(mu_);
   // Truncated away, their files perhaps not deleted yet; oldest first.
   std::deque<uint64_t> doomed_ ABSL_GUARDED_BY(mu_);
-  // Where the Reads under way began.
+  // Where the Reads under way began, and what Pins keep.
   mutable std::multiset<LogIndex> reading_from_ ABSL_GUARDED_BY(mu_);
   // Sealed files with records that are not durable yet.
   std::vector<std::shared_ptr<LogFile>> unsynced_sealed_ ABSL_GUARDED_BY(mu_);

@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -44,8 +45,8 @@ class WrittenLogFile final : public LogFile {
   absl::Status Append(std::string_view bytes) override {
     SLOTKV_CHECK(bytes.size() <= left());
     if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
-    if (absl::Status status = WriteFully(fd_, path_, size_, bytes); !status.ok()) return status;
-    size_ += bytes.size();
+    if (absl::Status status = WriteFully(fd_, path_, size(), bytes); !status.ok()) return status;
+    Grow(bytes.size());
     After(FileOp::kWrite);
     return absl::OkStatus();
   }
@@ -71,8 +72,9 @@ class MappedLogFile final : public LogFile {
     SLOTKV_CHECK(bytes.size() <= left());
     if (absl::Status status = Before(FileOp::kWrite); !status.ok()) return status;
     if (bytes.size() >= kPopulateBytes) Populate(bytes.size());
-    std::memcpy(memory_ + size_, bytes.data(), bytes.size());
-    size_ += bytes.size();
+    std::memcpy(memory_ + size(), bytes.data(), bytes.size());
+    Grow(bytes.size());
+    Prefetch();
     After(FileOp::kWrite);
     return absl::OkStatus();
   }
@@ -84,21 +86,50 @@ class MappedLogFile final : public LogFile {
     return absl::OkStatus();
   }
 
+  // A sync takes the right to be written from each page by itself, and interrupts every core for
+  // it, thousands of times: writers feel that. So all the pages leave the mapping before, at once;
+  // what was written stays in the page cache, and the last page is mapped again when it is touched.
+  absl::Status Sync() override {
+    const uint64_t end = size();
+    if (end - unmapped_ >= kUnmapBytes) {
+      (void)madvise(memory_ + unmapped_, end - unmapped_, MADV_DONTNEED);
+      unmapped_ = PageOf(end);
+    }
+    return LogFile::Sync();
+  }
+
  private:
   // From so many bytes on it pays to have the kernel map their pages in one call.
   static constexpr size_t kPopulateBytes = size_t{32} << 10;
+
+  // And from so many on, to have it unmap them in one.
+  static constexpr uint64_t kUnmapBytes = uint64_t{256} << 10;
 
   // Nothing is lost where the kernel does not know the advice: each page is mapped when it is first
   // touched.
   void Populate(size_t bytes) {
 #ifdef MADV_POPULATE_WRITE
-    const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    const uint64_t begin = size_ / page * page;
-    (void)madvise(memory_ + begin, size_ + bytes - begin, MADV_POPULATE_WRITE);
+    const uint64_t begin = PageOf(size());
+    (void)madvise(memory_ + begin, size() + bytes - begin, MADV_POPULATE_WRITE);
 #endif
   }
 
+  // Where the next append will write: nobody has touched that memory since the kernel cleared it,
+  // and the first lock or fence behind an append would wait for it to come into the cache. Bytes
+  // whose page is not mapped yet are left alone.
+  void Prefetch() const {
+    constexpr uint64_t kBytes = 512, kLine = 64;
+    const uint64_t end = std::min(size() + kBytes, capacity_);
+    for (uint64_t i = size(); i < end; i += kLine) __builtin_prefetch(memory_ + i, /*rw=*/1);
+  }
+
+  static uint64_t PageOf(uint64_t offset) {
+    static const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    return offset / page * page;
+  }
+
   char* const memory_;
+  uint64_t unmapped_ = 0;  // the syncing thread's: nothing is appended before this
 };
 
 // File systems where a store into reserved, mapped space cannot run out of room.

@@ -4,11 +4,12 @@
 // never as a signal inside a store into mapped memory. Bytes not yet appended read as zero.
 //
 // Thread safety: Append belongs to one thread at a time. Sync may run beside it on another thread
-// and covers every append that returned before it was called. Overwrite may run beside both, on
-// bytes that nobody else writes.
+// and covers every append that returned before it was called; one Sync at a time. Overwrite may run
+// beside both, on bytes that nobody else writes.
 #ifndef SLOTKV_ENGINE_LOG_FILE_H_
 #define SLOTKV_ENGINE_LOG_FILE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,24 +39,29 @@ class LogFile {
   // Replaces bytes that were appended before, outside of any order with appends.
   virtual absl::Status Overwrite(uint64_t offset, std::string_view bytes) = 0;
   // Makes all appended bytes durable.
-  absl::Status Sync();
+  virtual absl::Status Sync();
 
   const std::string& path() const { return path_; }
-  uint64_t size() const { return size_; }
+  // Of what was appended; on any thread.
+  uint64_t size() const { return size_.load(std::memory_order_acquire); }
   uint64_t capacity() const { return capacity_; }
-  uint64_t left() const { return capacity_ - size_; }
+  uint64_t left() const { return capacity_ - size(); }
 
  protected:
   LogFile(std::string path, int fd, uint64_t capacity, FileHook* hook);
 
   absl::Status Before(FileOp op) const;
   void After(FileOp op) const;
+  // The bytes behind the end are written.
+  void Grow(size_t bytes) { size_.store(size() + bytes, std::memory_order_release); }
 
   const std::string path_;
   const int fd_;
   const uint64_t capacity_;
   FileHook* const hook_;
-  uint64_t size_ = 0;  // the appending thread's
+
+ private:
+  std::atomic<uint64_t> size_{0};  // written by the appending thread
 };
 
 }  // namespace slotkv

@@ -28,7 +28,9 @@ class TestLog {
     identity.node = NodeId(7);
   }
 
-  absl::Status Create() { return Keep(Log::Create(&disk, &workers, directory, identity, options)); }
+  absl::Status Create(LogPosition previous = {}, uint64_t clock_ms = 0) {
+    return Keep(Log::Create(&disk, &workers, directory, identity, options, previous, clock_ms));
+  }
   // Closes the log, if it is open, as a crash of the process does: nothing is synced.
   absl::Status Open() {
     log.reset();

@@ -67,6 +67,8 @@ class TestNode {
     absl::Status status = node->Reserve(EncodedRecordSize(effects.size()), absl::Seconds(60));
     if (status.ok()) status = node->Append({record});
     if (status.ok()) status = node->Apply({record});
+    // The store stalls writes for a moment.
+    while (absl::IsResourceExhausted(status) && node->WriteError().ok()) status = node->ApplyRest();
     return status;
   }
   absl::Status Put(uint16_t slot, std::string_view key, std::string_view payload,

@@ -11,10 +11,16 @@ absl::Status FromRocksDb(const rocksdb::Status& status, std::string_view context
   if (status.ok()) return absl::OkStatus();
   const std::string text = absl::StrCat(ToAbsl(context), ": ", status.ToString());
   if (status.IsNotFound() || status.IsPathNotFound()) return absl::NotFoundError(text);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
+  // Incomplete: a write that was not to wait for one that stalls.
+  if (status.IsNoSpace() || status.IsIncomplete()) return absl::ResourceExhaustedError(text);
   if (status.IsCorruption()) return absl::DataLossError(text);
   if (status.IsInvalidArgument()) return absl::InvalidArgumentError(text);
   return absl::UnavailableError(text);
+}
+
+absl::Status StoreStatus(const rocksdb::Status& status, std::string_view directory) {
+  absl::Status result = FromRocksDb(status, directory);
+  return absl::IsNotFound(result) ? absl::DataLossError(result.message()) : result;
 }
 
 rocksdb::IOStatus ToIoStatus(const absl::Status& status) {

@@ -14,6 +14,10 @@ namespace slotkv {
 // keep their meaning, damage is DataLoss, everything else Unavailable.
 absl::Status FromRocksDb(const rocksdb::Status& status, std::string_view context);
 
+// The same for an operation on a whole store, or on a file that it must have: that something is
+// missing is damage there, hence DataLoss.
+absl::Status StoreStatus(const rocksdb::Status& status, std::string_view directory);
+
 // What a FileHook answered, as RocksDB is to see it.
 rocksdb::IOStatus ToIoStatus(const absl::Status& status);
 

@@ -6,8 +6,8 @@
 
 #include "absl/container/fixed_array.h"
 #include "absl/strings/str_cat.h"
-#include "engine/coding.h"
 #include "engine/effects.h"
+#include "engine/progress_note.h"
 #include "engine/rocksdb_logger.h"
 #include "engine/rocksdb_status.h"
 #include "engine/text.h"
@@ -35,27 +35,8 @@ constexpr size_t kMaxArenaBlockBytes = size_t{1} << 20;
 // A write group under way may still find alive what has just expired; none takes this long.
 constexpr uint64_t kDropAfterMs = 60'000;
 
-// The progress notes: an index, 8 bytes little-endian.
-constexpr const char* kAppliedNote = "progress.applied";
-constexpr const char* kFlushedNote = "progress.flushed";
-
-std::string NoteKey(const char* name) {
-  std::string key;
-  AppendSlot(kFirstMetadataSlot, &key);
-  return key + name;
-}
-
-std::string EncodeNote(LogIndex index) {
-  std::string note;
-  PutFixed<uint64_t>(&note, index.value());
-  return note;
-}
-
-// That something is not there is RocksDB's answer for a key, but damage for a file of the store.
-absl::Status StoreStatus(const rocksdb::Status& status, const std::string& directory) {
-  absl::Status result = FromRocksDb(status, directory);
-  return absl::IsNotFound(result) ? absl::DataLossError(result.message()) : result;
-}
+// Beside the store, on the same file system.
+std::string SnapshotDirectory(const std::string& directory) { return directory + ".snapshot"; }
 
 }  // namespace
 
@@ -116,7 +97,8 @@ class Store::Listener final : public rocksdb::EventListener {
 };
 
 Store::Store(const StoreOptions& options)
-    : directory_(options.directory),
+    : disk_(options.disk),
+      directory_(options.directory),
       fence_(std::make_shared<WriteFence>()),
       env_(rocksdb::NewCompositeEnv(NewHookedFileSystem(options.disk->shared_hook(), fence_))),
       resources_(options.resources),
@@ -175,6 +157,8 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
   std::unique_ptr<Store> store(new Store(options));
+  // It keeps tables from being freed. If it stays, that is a matter of space only.
+  StoreSnapshot::DeleteDebris(*options.disk, SnapshotDirectory(options.directory)).IgnoreError();
   const bool missing = !options.disk->Exists(JoinPath(options.directory, "CURRENT"));
   if (missing && !options.create) {
     return absl::DataLossError(absl::StrCat(options.directory, ": the store is missing"));
@@ -286,12 +270,14 @@ absl::Status Store::Batch::Clear(uint16_t first, uint16_t last) {
 }
 
 void Store::Batch::NoteProgress(LogIndex index) {
-  batch_.Put(NoteKey(kAppliedNote), EncodeNote(index)).PermitUncheckedError();
+  batch_.Put(ProgressNoteKey(ProgressNote::kApplied), EncodeProgressNote(index))
+      .PermitUncheckedError();
 }
 
-absl::Status Store::Apply(Batch* batch) {
+absl::Status Store::Apply(Batch* batch, bool may_wait) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
+  options.no_slowdown = !may_wait;
   const rocksdb::Status status = db_->Write(options, &batch->batch_);
   if (!status.ok()) return StoreStatus(status, directory_);
   const bool large = batch->bytes() > kMaxIdleBatchBytes;
@@ -356,24 +342,15 @@ absl::Status Store::VisitSlot(
 absl::StatusOr<LogIndex> Store::PersistedProgress() const {
   rocksdb::ReadOptions options;
   options.read_tier = rocksdb::kPersistedTier;
-  LogIndex progress;
-  for (const char* const name : {kAppliedNote, kFlushedNote}) {
-    std::string note;
-    const rocksdb::Status status = db_->Get(options, NoteKey(name), &note);
-    if (status.IsNotFound()) continue;
-    if (!status.ok()) return StoreStatus(status, directory_);
-    if (note.size() != sizeof(uint64_t)) {
-      return absl::DataLossError(absl::StrCat(directory_, ": a progress note is damaged"));
-    }
-    progress = std::max(progress, LogIndex(LoadFixed<uint64_t>(note.data())));
-  }
-  return progress;
+  return ReadProgressNotes(db_.get(), options, directory_);
 }
 
 absl::Status Store::NoteFlushed(LogIndex applied) {
   rocksdb::WriteOptions options;
   options.disableWAL = true;
-  return StoreStatus(db_->Put(options, NoteKey(kFlushedNote), EncodeNote(applied)), directory_);
+  return StoreStatus(
+      db_->Put(options, ProgressNoteKey(ProgressNote::kFlushed), EncodeProgressNote(applied)),
+      directory_);
 }
 
 absl::Status Store::Flush(bool wait) {
@@ -381,6 +358,10 @@ absl::Status Store::Flush(bool wait) {
   options.wait = wait;
   options.allow_write_stall = true;
   return StoreStatus(db_->Flush(options), directory_);
+}
+
+absl::StatusOr<std::unique_ptr<StoreSnapshot>> Store::Snapshot() const {
+  return StoreSnapshot::Create(disk_, db_.get(), SnapshotDirectory(directory_), &has_snapshot_);
 }
 
 bool Store::stalled() const {

@@ -30,6 +30,7 @@
 #include "engine/ids.h"
 #include "engine/store_format.h"
 #include "engine/store_resources.h"
+#include "engine/store_snapshot.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 
@@ -92,8 +93,8 @@ class Store {
     rocksdb::WriteBatch batch_;
   };
 
-  // Applies and empties the batch. Blocks while RocksDB stalls writes.
-  absl::Status Apply(Batch* batch);
+  // Applies and empties the batch. While RocksDB stalls writes it waits, or is ResourceExhausted.
+  absl::Status Apply(Batch* batch, bool may_wait = true);
 
   // Reads slots in bytewise order of their keys, expired ones included, all as of the moment at
   // which it was made. Must not outlive the store.
@@ -143,6 +144,10 @@ class Store {
   // Starts a flush of what is in memory; `wait`: until it is done.
   absl::Status Flush(bool wait);
 
+  // What is in tables now, to be copied elsewhere (engine/store_snapshot.h). One at a time, which
+  // must not outlive the store; Unavailable while there is another.
+  absl::StatusOr<std::unique_ptr<StoreSnapshot>> Snapshot() const;
+
   // RocksDB would delay or stop a write now.
   bool stalled() const;
   // Why writes would fail now: ResourceExhausted while the disk is full (see TryResume), else for
@@ -176,6 +181,7 @@ class Store {
                      std::string* payload) const;
   rocksdb::Options RocksDbOptions(bool create);
 
+  const Disk* const disk_;
   const std::string directory_;
   const std::shared_ptr<WriteFence> fence_;
   const std::unique_ptr<rocksdb::Env> env_;
@@ -190,6 +196,7 @@ class Store {
   std::atomic<uint64_t> disk_full_{0};
   std::atomic<uint64_t> disk_full_errors_{0};
   std::atomic<bool> failed_{false};
+  mutable std::atomic<bool> has_snapshot_{false};
 
   // Last, so that it is closed while all above still stands.
   std::unique_ptr<rocksdb::DB> db_;

@@ -24,6 +24,7 @@ constexpr size_t kMaxIdlePayloadBytes = size_t{1} << 20;
 // One caller. Lives on its stack; the leader lets go of it when it sets `done`.
 struct Group::Writer {
   absl::Span<GroupWrite> writes;
+  bool alone = false;    // goes along with no other
   bool grouped = false;  // guarded by the group's mutex, as are the two below
   bool done = false;
   absl::CondVar wake;
@@ -102,8 +103,8 @@ class Group::View final : public GroupView {
   std::vector<ClearedSlots> cleared_;  // the store has nothing to say of them
 };
 
-Group::Group(std::unique_ptr<Node> node, ExpiryClock* clock, const GroupOptions& options)
-    : node_(std::move(node)), clock_(clock), options_(options), last_(node_->log().last()) {
+Group::Group(std::unique_ptr<Copies> copies, ExpiryClock* clock, const GroupOptions& options)
+    : copies_(std::move(copies)), clock_(clock), options_(options) {
   group_.reserve(kMaxWrites);
   writes_.reserve(kMaxWrites);
   records_.reserve(kMaxWrites);
@@ -114,21 +115,7 @@ Group::~Group() {
   SLOTKV_CHECK(queue_.empty());
 }
 
-absl::Status Group::StartEpoch(ShardEpoch epoch) {
-  SLOTKV_CHECK(last_.epoch < epoch);
-  Record record;
-  record.position = {epoch, last_.index.Next()};
-  record.commit = last_.index;
-  record.clock_ms = clock_->NowMs();
-  record.kind = RecordKind::kEpochStart;
-  if (absl::Status status = node_->Reserve(EncodedRecordSize(0), options_.operation_timeout);
-      !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = node_->Append({record}); !status.ok()) return Fail(status);
-  last_ = record.position;
-  return node_->Apply({record});
-}
+absl::Status Group::StartEpoch(ShardEpoch epoch) { return copies_->StartEpoch(epoch); }
 
 absl::Status Group::Write(Mutation* mutation, Guard guard) {
   GroupWrite write = {mutation, guard, absl::OkStatus(), 0};
@@ -140,32 +127,67 @@ void Group::WriteMany(absl::Span<GroupWrite> writes) {
   SLOTKV_CHECK(!writes.empty() && writes.size() <= kMaxWrites);
   Writer writer;
   writer.writes = writes;
-  {
-    absl::MutexLock lock(&mu_);
-    queue_.push_back(&writer);
-    if (leading_ || queue_.front() != &writer) {
-      const absl::Time deadline = absl::Now() + options_.operation_timeout;
-      const auto waits = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return !writer.done && (writer.grouped || leading_ || queue_.front() != &writer);
-      };
-      while (waits()) {
-        if (writer.grouped) {
-          writer.wake.Wait(&mu_);
-        } else if (writer.wake.WaitWithDeadline(&mu_, deadline) && waits() && !writer.grouped) {
-          return LeaveQueue(&writer);
-        }
-      }
-      if (writer.done) return;
-    }
-    leading_ = true;
-    health_ = failure_;
-    CollectGroup();
-  }
+  if (!BecomeLeader(&writer)) return;
   RunGroup();
+  EndLeading(&writer);
+}
+
+absl::Status Group::RunAsLeader(absl::FunctionRef<absl::Status()> task) {
+  GroupWrite outcome;
+  Writer writer;
+  writer.writes = absl::MakeSpan(&outcome, 1);
+  writer.alone = true;
+  if (!BecomeLeader(&writer)) return std::move(outcome.status);
+  absl::Status status = task();
+  EndLeading(&writer);
+  return status;
+}
+
+void Group::TakeCare() {
+  RunAsLeader([this] {
+    copies_->TakeCare();
+    return absl::OkStatus();
+  }).IgnoreError();
+}
+
+absl::Status Group::Promote(std::optional<NodeId> id) {
+  // What the replicas have not applied yet need not be waited for by writers.
+  for (const Copies::CopyInfo& copy : copies_->InSync()) {
+    if (copy.local != nullptr) copy.local->applier()->Start();
+  }
+  return RunAsLeader([&] { return copies_->Promote(id); });
+}
+
+// Waits until the writer leads, with those behind it that can go along. False: another led for it,
+// or it has given up; its outcome is in its writes.
+bool Group::BecomeLeader(Writer* writer) {
+  absl::MutexLock lock(&mu_);
+  queue_.push_back(writer);
+  if (leading_ || queue_.front() != writer) {
+    const absl::Time deadline = absl::Now() + options_.operation_timeout;
+    const auto waits = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return !writer->done && (writer->grouped || leading_ || queue_.front() != writer);
+    };
+    while (waits()) {
+      if (writer->grouped) {
+        writer->wake.Wait(&mu_);
+      } else if (writer->wake.WaitWithDeadline(&mu_, deadline) && waits() && !writer->grouped) {
+        LeaveQueue(writer);
+        return false;
+      }
+    }
+    if (writer->done) return false;
+  }
+  leading_ = true;
+  CollectGroup();
+  return true;
+}
+
+void Group::EndLeading(Writer* writer) {
   absl::MutexLock lock(&mu_);
   for (Writer* const member : group_) {
     member->done = true;
-    if (member != &writer) member->wake.Signal();
+    if (member != writer) member->wake.Signal();
   }
   group_.clear();
   leading_ = false;
@@ -180,8 +202,8 @@ void Group::LeaveQueue(Writer* writer) {
     break;
   }
   if (!leading_ && !queue_.empty()) queue_.front()->wake.Signal();
-  writer->SetStatus(absl::UnavailableError(absl::StrCat(
-      node_->directory(), ": other writes did not finish within the operation timeout")));
+  writer->SetStatus(
+      absl::UnavailableError("other writes did not finish within the operation timeout"));
 }
 
 void Group::CollectGroup() {
@@ -189,17 +211,21 @@ void Group::CollectGroup() {
   while (!queue_.empty()) {
     Writer* const next = queue_.front();
     writes += next->writes.size();
-    for (const GroupWrite& write : next->writes) bytes += write.mutation->EstimatedBytes();
+    if (next->alone && !group_.empty()) break;
+    if (!next->alone) {
+      for (const GroupWrite& write : next->writes) bytes += write.mutation->EstimatedBytes();
+    }
     if (!group_.empty() && (bytes > kMaxGroupBytes || writes > kMaxWrites)) break;
     next->grouped = true;
     group_.push_back(next);
     queue_.pop_front();
+    if (next->alone) break;
   }
 }
 
 // Leaves each writer's outcome in its status.
 void Group::RunGroup() {
-  if (absl::Status status = CheckHealth(); !status.ok()) {
+  if (absl::Status status = Prepare(); !status.ok()) {
     for (Writer* const writer : group_) writer->SetStatus(status);
     return;
   }
@@ -207,11 +233,7 @@ void Group::RunGroup() {
   group_time_ms_.store(clock_->NowMs(), std::memory_order_seq_cst);
   const size_t bytes = EvaluateGroup();
   if (!records_.empty()) {
-    bool logged = false;
-    absl::Status status = LogAndApply(bytes, &logged);
-    if (logged && !status.ok()) {
-      status = absl::DeadlineExceededError(absl::StrCat("outcome unknown: ", status.message()));
-    }
+    const absl::Status status = LogAndApply(bytes);
     if (!status.ok()) FailFrom(status);
   }
   group_time_ms_.store(std::numeric_limits<uint64_t>::max(), std::memory_order_seq_cst);
@@ -238,36 +260,15 @@ void Group::FailFrom(const absl::Status& status) {
   }
 }
 
-absl::Status Group::CheckHealth() {
-  if (!health_.ok()) return health_;
-  if (absl::Status status = node_->WriteError(); !status.ok()) return status;
-  // What a full disk kept from being applied comes before anything else.
-  if (absl::Status status = node_->ApplyRest(); !status.ok()) return status;
-  // Behind the log there is no turning back, so the store must be willing before.
-  if (node_->store().stalled()) {
-    if (absl::Status status = AwaitStoreWilling(); !status.ok()) return status;
+absl::Status Group::Prepare() {
+  if (absl::Status status = copies_->Prepare(); !status.ok()) return status;
+  // With kEverySecond a power failure may cost one second, not more.
+  while (options_.sync == SyncPolicy::kEverySecond && copies_->UnsyncedForMs() >= 1000) {
+    if (absl::Status status = Sync(); !status.ok()) return absl::UnavailableError(status.message());
+    // Those that could not be synced go.
+    if (absl::Status status = copies_->Prepare(); !status.ok()) return status;
   }
-  return AwaitSyncedEnough();
-}
-
-absl::Status Group::AwaitStoreWilling() {
-  const absl::Time deadline = absl::Now() + options_.operation_timeout;
-  while (node_->store().stalled()) {
-    if (absl::Now() >= deadline) {
-      return absl::UnavailableError(
-          absl::StrCat(node_->directory(), ": the store stalls writes while it compacts"));
-    }
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return absl::OkStatus();
-}
-
-// With kEverySecond a power failure may cost one second, not more.
-absl::Status Group::AwaitSyncedEnough() {
-  if (options_.sync != SyncPolicy::kEverySecond) return absl::OkStatus();
-  if (node_->UnsyncedForMs() < 1000) return absl::OkStatus();
-  const absl::Status status = node_->Sync();
-  return status.ok() ? status : Fail(status);
+  return copies_->EnoughInSync();
 }
 
 // Fills writes_, records_ and payloads_ behind them; returns the records' size in the log.
@@ -278,7 +279,7 @@ size_t Group::EvaluateGroup() {
   for (const Writer* const writer : group_) count += writer->writes.size();
   // Before any record looks into them: they must not move.
   if (payloads_.size() < count) payloads_.resize(count);
-  View view(node_.get(), clock_, &records_);
+  View view(node(), clock_, &records_);
   size_t bytes = 0;
   for (size_t i = 0; i < group_.size(); ++i) {
     for (GroupWrite& write : group_[i]->writes) {
@@ -313,10 +314,7 @@ size_t Group::Evaluate(GroupWrite* write, View* view, std::string* payload) {
         absl::StrCat("a write of ", payload->size(), " bytes exceeds ", kMaxPayloadBytes));
     return 0;
   }
-  const LogPosition before = records_.empty() ? last_ : records_.back().position;
   Record record;
-  record.position = {before.epoch, before.index.Next()};
-  record.commit = last_.index;
   record.clock_ms = view->now_ms();
   record.payload = *payload;
   records_.push_back(record);
@@ -336,52 +334,25 @@ void Group::ReturnToQueue(size_t first) {
   }
 }
 
-// `*logged`: some of the records may be in the log.
-absl::Status Group::LogAndApply(size_t bytes, bool* logged) {
-  absl::Status reserved = node_->Reserve(bytes, options_.operation_timeout);
+absl::Status Group::LogAndApply(size_t bytes) {
+  absl::Status reserved = copies_->Reserve(bytes);
+  if (reserved.ok()) reserved = copies_->EnoughInSync();
   log_full_.store(absl::IsResourceExhausted(reserved), std::memory_order_relaxed);
-  if (!reserved.ok()) {
-    // Certainly not applied, whatever the system call behind it was about.
-    return absl::IsResourceExhausted(reserved) ? reserved
-                                               : absl::UnavailableError(reserved.message());
-  }
-  *logged = true;
-  if (absl::Status status = node_->Append(records_); !status.ok()) return Fail(status);
-  last_ = records_.back().position;
-  if (options_.sync == SyncPolicy::kAlways) {
-    if (absl::Status status = node_->Sync(); !status.ok()) return Fail(status);
-  }
-  if (absl::Status status = node_->Apply(records_); !status.ok()) {
-    // A disk that is full fails no node: the records are applied when there is room again.
-    return absl::IsResourceExhausted(node_->WriteError()) ? status : Fail(status);
-  }
-  return absl::OkStatus();
+  if (!reserved.ok()) return reserved;
+  absl::Status status =
+      copies_->Commit(absl::MakeSpan(records_), options_.sync == SyncPolicy::kAlways);
+  // Copies may have been dropped.
+  if (status.ok()) status = copies_->EnoughInSync();
+  if (status.ok()) return status;
+  return absl::DeadlineExceededError(absl::StrCat("outcome unknown: ", status.message()));
 }
 
-absl::Status Group::Fail(const absl::Status& status) {
-  absl::MutexLock lock(&mu_);
-  if (failure_.ok()) {
-    failure_ = absl::UnavailableError(
-        absl::StrCat("the shard takes no writes since this error: ", status.message()));
-  }
-  return status;
+absl::Status Group::WriteError() const {
+  if (absl::Status status = copies_->WriteError(); !status.ok()) return status;
+  if (!log_full_.load(std::memory_order_relaxed)) return absl::OkStatus();
+  return absl::ResourceExhaustedError("there is no room for the log");
 }
 
-absl::Status Group::WriteError() {
-  {
-    absl::MutexLock lock(&mu_);
-    if (!failure_.ok()) return failure_;
-  }
-  if (log_full_.load(std::memory_order_relaxed)) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(node_->directory(), ": there is no room for the log"));
-  }
-  return node_->WriteError();
-}
-
-absl::Status Group::Sync() {
-  const absl::Status status = node_->Sync();
-  return status.ok() ? status : Fail(status);
-}
+absl::Status Group::Sync() { return copies_->Sync(); }
 
 }  // namespace slotkv

@@ -1,19 +1,20 @@
-// The replication group of one shard: the only way by which anything enters its copies.
+// The replication group of one shard: the only way by which anything enters its copies (copies.h).
 //
 // Callers queue, each with one write or several; the first in the queue leads a write group, the
 // rest of it wait. The leader, in this order: checks the copies' health, drops writes whose guard
 // no longer holds, evaluates the others in queue order (each seeing the effects of those before),
-// reserves room, appends one record for each, syncs if the policy says so, applies, and wakes
-// everybody.
+// reserves room, puts one record for each on every in-sync copy, syncs them if the policy says so,
+// applies them to the primary's store, and wakes everybody.
 //
 // Invariants:
 //   1. One write group at a time is between evaluation and application; records are logged and
 //      applied in index order.
-//   2. A write is acknowledged only when it is logged (and synced, with kAlways) and applied.
+//   2. A write is acknowledged only when every in-sync copy has logged it (and synced it, with
+//      kAlways) and the primary has applied it.
 //   3. Once a record may have reached the log, its caller gets ok or DeadlineExceeded, nothing
 //      else, and nothing is tried again.
-//   4. After a failure behind that point the group takes no more writes: log and store would
-//      part. Reads go on.
+//   4. What is left unfinished behind that point is finished before the next write (copies.h). If
+//      no copy is left that could, the group takes no more writes; reads go on.
 //   5. A write group holds at most kMaxWrites writes and about kMaxGroupBytes of effects, or one
 //      caller's with more.
 //   6. While a write group is under way, readers judge expiry by a time not later than the
@@ -23,7 +24,8 @@
 //      That one's time was taken before the announcement, or bounded by it, so 6 holds all the
 //      same.
 //
-// This release keeps one node for each group; its commit index is its last index.
+// A copy that fails costs no write: it is dropped, or another becomes the primary, while the write
+// group waits.
 //
 // Thread-safe. Lock order: the group's mutex before a log's; no lock is held across I/O.
 #ifndef SLOTKV_REPLICATION_GROUP_H_
@@ -35,11 +37,13 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -47,6 +51,7 @@
 #include "engine/expiry_clock.h"
 #include "engine/node.h"
 #include "engine/record.h"
+#include "replication/copies.h"
 #include "replication/mutation.h"
 
 namespace slotkv {
@@ -65,8 +70,8 @@ class Group {
   static constexpr size_t kMaxWrites = 256;
   static constexpr size_t kMaxGroupBytes = size_t{1} << 20;
 
-  // `node` has recovered. `clock` must outlive the group.
-  Group(std::unique_ptr<Node> node, ExpiryClock* clock, const GroupOptions& options);
+  // `clock` must outlive the group.
+  Group(std::unique_ptr<Copies> copies, ExpiryClock* clock, const GroupOptions& options);
   ~Group();
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
@@ -96,20 +101,37 @@ class Group {
     clock_->NoteObserved(read_time_ms);
   }
 
-  // Header and payload (unless null) of a key that is alive at `now_ms`, a ReadTimeMs; see
-  // Store::Get.
-  absl::Status Get(uint16_t slot, std::string_view key, uint64_t now_ms, ValueHeader* header,
-                   std::string* payload) const {
-    return node_->store().Get(slot, key, now_ms, header, payload);
+  // The primary's store, for one reading. What was read is sound if StillServes says so afterwards.
+  struct ReadPoint {
+    const Store* store = nullptr;
+    uint64_t term = 0;
+  };
+  ReadPoint BeginRead() const {
+    const uint64_t term = copies_->term();  // before the store
+    return {&copies_->primary()->store(), term};
   }
+  bool StillServes(const ReadPoint& point) const { return copies_->term() == point.term; }
+
+  // Whether a copy has failed that could be replaced; replaces it. For when nobody writes.
+  bool NeedsCare() { return copies_->NeedsCare(); }
+  void TakeCare();
+  // See Copies::Promote. Writers wait meanwhile.
+  absl::Status Promote(std::optional<NodeId> id);
+
+  // Runs `task`, which may use the leader's part of copies(), while no write is under way. It must
+  // be brief. Unavailable if its turn has not come within the operation timeout.
+  absl::Status RunAsLeader(absl::FunctionRef<absl::Status()> task) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes all that was acknowledged durable. For the once-a-second rhythm and for closing.
   absl::Status Sync();
 
   // Why the last writes failed and the next would, as far as is known; ok: it would not.
-  absl::Status WriteError() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WriteError() const;
 
-  Node* node() const { return node_.get(); }
+  // The primary.
+  Node* node() const { return copies_->primary(); }
+  // For what anybody may call.
+  Copies* copies() const { return copies_.get(); }
 
  private:
   class View;
@@ -120,24 +142,22 @@ class Group {
   void RunGroup();
   void FailFrom(const absl::Status& status);
   void TrimPayloads();
-  absl::Status CheckHealth();
-  absl::Status AwaitStoreWilling();
-  absl::Status AwaitSyncedEnough();
+  bool BecomeLeader(Writer* writer) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndLeading(Writer* writer) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Prepare();
   size_t EvaluateGroup();
   size_t Evaluate(GroupWrite* write, View* view, std::string* payload);
   void ReturnToQueue(size_t first) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status LogAndApply(size_t bytes, bool* logged);
-  absl::Status Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status LogAndApply(size_t bytes);
   void LeaveQueue(Writer* writer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::unique_ptr<Node> node_;
+  const std::unique_ptr<Copies> copies_;
   ExpiryClock* const clock_;
   const GroupOptions options_;
 
   absl::Mutex mu_;
   // In order of arrival; the front one leads, or will. No longer than there are calling threads.
   std::deque<Writer*> queue_ ABSL_GUARDED_BY(mu_);
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);
   // A write group is under way; otherwise the queue's front may start one.
   bool leading_ ABSL_GUARDED_BY(mu_) = false;
 
@@ -150,12 +170,10 @@ class Group {
   std::atomic<bool> log_full_{false};
 
   // The leader's own, reused from group to group. Guarded by leading_.
-  absl::Status health_;  // failure_ when the group was collected
   Writers group_;
   std::vector<GroupWrite*> writes_;    // of group_, one after the other
   std::vector<std::string> payloads_;  // of writes_; those behind keep some memory
   std::vector<Record> records_;
-  LogPosition last_;
 };
 
 }  // namespace slotkv

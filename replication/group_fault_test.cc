@@ -204,7 +204,9 @@ TEST_F(GroupFaultTest, TheEpochsStartMeetsAFullDisk) {
   t_.group.reset();
   ASSERT_THAT(t_.t.Open(), IsOk());
   t_.t.hook->Fail(FileOp::kWrite, absl::UnavailableError("broken disk"), "/log/");
-  Group group(std::move(t_.t.node), t_.t.expiry_clock.get(), t_.options);
+  Group group(OneCopy(std::move(t_.t.node), &t_.t.workers, t_.t.expiry_clock.get(),
+                      t_.options.operation_timeout),
+              t_.t.expiry_clock.get(), t_.options);
   EXPECT_FALSE(group.StartEpoch(ShardEpoch(9)).ok());
   t_.t.hook->Heal();
   LambdaMutation mutation([](GroupView*, std::string* effects) {

@@ -38,6 +38,18 @@ class LambdaMutation final : public Mutation {
   const size_t bytes_;
 };
 
+// A shard's only copy.
+inline std::unique_ptr<Copies> OneCopy(std::unique_ptr<Node> node, WorkerPool* workers,
+                                       const ExpiryClock* clock, absl::Duration operation_timeout) {
+  std::vector<Copy> copies(1);
+  copies[0].id = NodeId(1);
+  copies[0].local = std::make_shared<LocalReplica>(std::move(node), workers, workers);
+  copies[0].link = copies[0].local;
+  CopiesOptions options;
+  options.operation_timeout = operation_timeout;
+  return std::make_unique<Copies>(std::move(copies), /*keeper=*/nullptr, clock, options);
+}
+
 class TestGroup {
  public:
   absl::Status Create() {
@@ -50,7 +62,9 @@ class TestGroup {
     if (absl::Status status = t.Open(); !status.ok()) return status;
     const ShardEpoch epoch = t.node->log().last().epoch.Next();
     node = t.node.get();
-    group = std::make_unique<Group>(std::move(t.node), t.expiry_clock.get(), options);
+    group = std::make_unique<Group>(
+        OneCopy(std::move(t.node), &t.workers, t.expiry_clock.get(), options.operation_timeout),
+        t.expiry_clock.get(), options);
     return group->StartEpoch(epoch);
   }
 
@@ -79,7 +93,8 @@ class TestGroup {
   absl::StatusOr<std::string> Get(std::string_view key) const {
     ValueHeader header;
     std::string payload;
-    absl::Status status = group->Get(1, key, t.expiry_clock->NowMs(), &header, &payload);
+    absl::Status status =
+        group->BeginRead().store->Get(1, key, t.expiry_clock->NowMs(), &header, &payload);
     if (!status.ok()) return status;
     return payload;
   }

@@ -20,8 +20,8 @@ class CallGate {
   class Pass {
    public:
     explicit Pass(CallGate* gate) : count_(gate->Stripe()) {
-      // Sequentially consistent, as is Close: either the closer sees this call or this call sees
-      // the closer.
+      // Sequentially consistent, as are Close and AwaitRunningCalls: either the one who waits sees
+      // this call or this call sees what came before the wait.
       count_->fetch_add(1, std::memory_order_seq_cst);
       open_ = !gate->closed_.load(std::memory_order_seq_cst);
     }
@@ -40,11 +40,21 @@ class CallGate {
   // Refuses new calls and waits for running ones. False if it was closed before.
   bool Close() {
     if (closed_.exchange(true, std::memory_order_seq_cst)) return false;
-    for (const Counter& counter : counters_) {
-      while (counter.calls.load(std::memory_order_seq_cst) != 0) {
-        absl::SleepFor(absl::Milliseconds(1));
-      }
-    }
+    AwaitNone(0, absl::InfiniteFuture());
+    AwaitNone(1, absl::InfiniteFuture());
+    return true;
+  }
+
+  // Waits until every call that runs now has ended; later ones do not matter. False: some have not
+  // by the deadline. One caller at a time.
+  bool AwaitRunningCalls(absl::Time deadline) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // What is counted from here on sees what came before. A side that new calls avoid comes to
+    // rest, so they change sides in between; stragglers of the change before are waited for first.
+    const unsigned side = side_.load(std::memory_order_relaxed);
+    if (!AwaitNone(1 - side, deadline)) return false;
+    side_.store(1 - side, std::memory_order_seq_cst);
+    if (!AwaitNone(side, deadline)) return false;
     return true;
   }
 
@@ -52,12 +62,25 @@ class CallGate {
   static constexpr size_t kStripes = 64;
 
   struct alignas(64) Counter {
-    std::atomic<int64_t> calls{0};
+    std::array<std::atomic<int64_t>, 2> calls{};
   };
 
-  std::atomic<int64_t>* Stripe() { return &counters_[ThreadStripe() % kStripes].calls; }
+  std::atomic<int64_t>* Stripe() {
+    return &counters_[ThreadStripe() % kStripes].calls[side_.load(std::memory_order_relaxed)];
+  }
+
+  bool AwaitNone(unsigned side, absl::Time deadline) const {
+    for (const Counter& counter : counters_) {
+      while (counter.calls[side].load(std::memory_order_seq_cst) != 0) {
+        if (absl::Now() >= deadline) return false;
+        absl::SleepFor(absl::Milliseconds(1));
+      }
+    }
+    return true;
+  }
 
   std::atomic<bool> closed_{false};
+  std::atomic<unsigned> side_{0};  // where new calls are counted
   std::array<Counter, kStripes> counters_;
 };
 

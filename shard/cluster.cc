@@ -47,6 +47,41 @@ absl::Status Cluster::Verify() {
   return pass.open() ? impl()->Verify() : Closed();
 }
 
+absl::Status Cluster::Promote(ShardId shard, const PromoteOptions& options) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->Promote(shard, options.node) : Closed();
+}
+
+absl::Status Cluster::StopNode(NodeId node) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->StopNode(node) : Closed();
+}
+
+absl::Status Cluster::StartNode(NodeId node) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->StartNode(node) : Closed();
+}
+
+absl::Status Cluster::StopZone(const std::string& name) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->StopZone(name) : Closed();
+}
+
+absl::Status Cluster::StartZone(const std::string& name) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->StartZone(name) : Closed();
+}
+
+absl::Status Cluster::AddReplica(ShardId shard, const std::string& zone) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->AddReplica(shard, zone) : Closed();
+}
+
+absl::Status Cluster::RemoveReplica(NodeId node) {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->RemoveReplica(node) : Closed();
+}
+
 absl::StatusOr<Shard> Cluster::shard(ShardId id) {
   const CallGate::Pass pass(impl()->gate());
   if (!pass.open()) return Closed();

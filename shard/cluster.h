@@ -23,6 +23,7 @@
 #define SLOTKV_SHARD_CLUSTER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -52,6 +53,12 @@ class Shard final : public Keyspace {
  private:
   friend class Cluster;
   Shard(std::shared_ptr<ClusterImpl> impl, ShardId id) : Keyspace(std::move(impl), id) {}
+};
+
+// Which copy Promote makes the primary.
+struct PromoteOptions {
+  // Nullopt: an in-sync replica, if there is one.
+  std::optional<NodeId> node;
 };
 
 // The whole cluster: the calls of Keyspace for all keys, and what concerns the cluster itself.
@@ -87,9 +94,38 @@ class Cluster final : public Keyspace {
   // Empty once the cluster is closed. A part of what was asked for that cannot be read is left out.
   ClusterStats GetStats(const StatsOptions& options = {});
   // Reads everything: checksums of tables and logs, every record's form, every key in its slot,
-  // each slot owned once, no keys of a slot that its shard does not own. DataLoss names the first
-  // damage found; Unavailable if a shard is not served.
+  // each slot owned once, no keys of a slot that its shard does not own; and compares the copies of
+  // each shard key by key. DataLoss names the first damage found; Unavailable if a shard is not
+  // served.
   absl::Status Verify();
+
+  // ---- Fail over ----
+  //
+  // NotFound if there is no such shard, node or zone.
+
+  // Makes an in-sync replica the primary (Redis: CLUSTER FAILOVER). Writers wait meanwhile, and
+  // none fails. Also takes the place of a primary that has failed while Options::auto_failover is
+  // off. FailedPrecondition if there is no such replica in sync; Unavailable: not done;
+  // DeadlineExceeded: it may come to be.
+  absl::Status Promote(ShardId shard, const PromoteOptions& options = {});
+
+  // As if the process of that node were killed: its copy is dropped at once, with no flush and no
+  // hand-over, and a replica takes over if it was the primary. Slots whose last copy is stopped
+  // answer Unavailable. It is for as long as the cluster is open, or until StartNode; the node
+  // keeps its files. DeadlineExceeded or Unavailable: the topology could not be told; it is tried
+  // again in the background.
+  absl::Status StopNode(NodeId node);
+  // The node comes back in the background: it is given what it missed and then is in sync
+  // (GetTopology, OnTopologyChange).
+  absl::Status StartNode(NodeId node);
+  // The same for all nodes in a zone; the first error, after all have been tried.
+  absl::Status StopZone(const std::string& name);
+  absl::Status StartZone(const std::string& name);
+  // Gives the shard a further replica, in a zone where it has none: it is built from a copy of the
+  // primary's data in the background, and then in sync. FailedPrecondition: it has a node there.
+  absl::Status AddReplica(ShardId shard, const std::string& zone);
+  // Takes a replica away, and deletes its files. FailedPrecondition if it is the primary.
+  absl::Status RemoveReplica(NodeId node);
 
   // ---- Serve ----
 

@@ -12,7 +12,8 @@ namespace slotkv {
 namespace {
 
 constexpr std::string_view kMagic = "SLOTKVCL";
-constexpr uint32_t kVersion = 1;
+// Version 1 knew no replicas.
+constexpr uint32_t kVersion = 2;
 constexpr size_t kChecksumBytes = 8;
 
 absl::Status Damaged(const char* what) { return absl::DataLossError(what); }
@@ -24,6 +25,7 @@ std::string EncodeClusterPointer(const ClusterPointer& pointer) {
   PutFixed<uint32_t>(&out, kVersion);
   out.append(pointer.id.view());
   PutVarint(&out, static_cast<uint64_t>(pointer.shards));
+  PutVarint(&out, static_cast<uint64_t>(pointer.replicas_per_shard));
   PutVarint(&out, pointer.zones.size());
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
     PutBytes(&out, entry.zone.name);
@@ -43,21 +45,24 @@ absl::StatusOr<ClusterPointer> DecodeClusterPointer(std::string_view bytes) {
   if (LoadFixed<uint64_t>(body.data() + body.size()) != XXH3_64bits(body.data(), body.size())) {
     return Damaged("offset 0: bad checksum");
   }
-  if (const uint32_t version = LoadFixed<uint32_t>(body.data() + kMagic.size());
-      version != kVersion) {
+  const uint32_t version = LoadFixed<uint32_t>(body.data() + kMagic.size());
+  if (version < 1 || version > kVersion) {
     return absl::UnimplementedError(
-        absl::StrCat("offset 8: format version ", version, ", this library reads ", kVersion));
+        absl::StrCat("offset 8: format version ", version, ", this library reads 1 to ", kVersion));
   }
   Decoder in(body.substr(fixed));
   std::array<char, ClusterId::kBytes> id;
-  uint64_t shards = 0, zones = 0;
+  uint64_t shards = 0, replicas = 0, zones = 0;
   ClusterPointer pointer;
   in.Fixed(&id);
   in.Varint(&shards);
+  if (version >= 2) in.Varint(&replicas);
   in.Varint(&zones);
   if (!in.ok() || zones > kMaxZones) return Damaged("too many zones");
   if (shards < 1 || shards > kMaxShards) return Damaged("too many shards, or none");
+  if (replicas >= kMaxNodesPerShard) return Damaged("too many replicas");
   pointer.shards = static_cast<int>(shards);
+  pointer.replicas_per_shard = static_cast<int>(replicas);
   pointer.id = ClusterId::FromBytes({id.data(), id.size()});
   for (uint64_t i = 0; i < zones; ++i) {
     std::string_view name, path;
@@ -84,6 +89,7 @@ ClusterPointer NewClusterPointer(const Options& options) {
   ClusterPointer pointer;
   pointer.id = ClusterId::Random();
   pointer.shards = options.shards;
+  pointer.replicas_per_shard = options.replicas_per_shard;
   if (options.zones.empty()) {
     for (const char* const name : {"zone-a", "zone-b", "zone-c"}) {
       pointer.zones.push_back({ZoneState{name, RandomZoneId()}, name});

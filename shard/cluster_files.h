@@ -1,7 +1,8 @@
 // The cluster's own directory: its lock, and the pointer to its zones.
 //
 //   LOCK              held while the cluster is open
-//   CLUSTER           the cluster's id, its shards at creation, each zone's name, id and path
+//   CLUSTER           the cluster's id, its shards and replicas at creation, each zone's name, id
+//                     and path
 //   CLUSTER.creating  the same, while the cluster is being created
 //
 // A zone's path stands there as it was given; a relative one, as those of the default zones, is
@@ -34,6 +35,7 @@ struct ClusterPointer {
   ClusterId id;
   // At creation; the topology says how many there are now.
   int shards = 0;
+  int replicas_per_shard = 0;
   std::vector<ZoneEntry> zones;
 };
 

@@ -21,6 +21,7 @@ ClusterPointer SamplePointer() {
   for (char c = 0; c < 16; ++c) id += static_cast<char>(0xa0 + c);
   pointer.id = ClusterId::FromBytes(id);
   pointer.shards = 3;
+  pointer.replicas_per_shard = 1;
   pointer.zones.push_back({ZoneState{"zone-a", ZoneId(0x0102030405060708)}, "zone-a"});
   pointer.zones.push_back({ZoneState{"b", ZoneId(2)}, "/mnt/b"});
   return pointer;
@@ -37,9 +38,10 @@ TEST(ClusterFilesTest, GoldenBytes) {
   // doc/formats.md describes these bytes; they must stay readable for ever.
   EXPECT_EQ(ToHex(EncodeClusterPointer(SamplePointer())),
             "534c4f544b56434c"                  // magic
-            "01000000"                          // version
+            "02000000"                          // version
             "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"  // cluster
             "03"                                // shards
+            "01"                                // replicas
             "02"                                // zones
             "06"
             "7a6f6e652d61"      // name
@@ -51,7 +53,18 @@ TEST(ClusterFilesTest, GoldenBytes) {
             "0200000000000000"  //
             "06"
             "2f6d6e742f62"        //
-            "b78aeb5efb388f61");  // checksum
+            "1a57ae744b72aaca");  // checksum
+}
+
+TEST(ClusterFilesTest, ReadsVersion1) {
+  std::string bytes = EncodeClusterPointer(SamplePointer());
+  bytes[8] = 1;
+  bytes.erase(29, 1);
+  const auto decoded = DecodeClusterPointer(Resealed(bytes));
+  ASSERT_THAT(decoded, IsOk());
+  EXPECT_EQ(decoded->shards, 3);
+  EXPECT_EQ(decoded->replicas_per_shard, 0);
+  EXPECT_EQ(decoded->zones.size(), 2u);
 }
 
 TEST(ClusterFilesTest, RoundTrip) {
@@ -59,6 +72,7 @@ TEST(ClusterFilesTest, RoundTrip) {
   ASSERT_THAT(decoded, IsOk());
   EXPECT_EQ(decoded->id, SamplePointer().id);
   EXPECT_EQ(decoded->shards, 3);
+  EXPECT_EQ(decoded->replicas_per_shard, 1);
   ASSERT_EQ(decoded->zones.size(), 2u);
   EXPECT_EQ(decoded->zones[0].zone.name, "zone-a");
   EXPECT_EQ(decoded->zones[0].zone.id, ZoneId(0x0102030405060708));
@@ -78,16 +92,19 @@ TEST(ClusterFilesTest, EveryTruncationAndFlipIsRefused) {
 
 TEST(ClusterFilesTest, WhatASoundChecksumCoversIsCheckedToo) {
   std::string bytes = EncodeClusterPointer(SamplePointer());
-  bytes[8] = 2;
+  bytes[8] = 3;
   EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)),
-              HasError(absl::StatusCode::kUnimplemented, "format version 2"));
+              HasError(absl::StatusCode::kUnimplemented, "format version 3"));
   bytes = EncodeClusterPointer(SamplePointer());
-  bytes[29] = 3;  // one zone more than there are
+  bytes[30] = 3;  // one zone more than there are
   EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)), HasCode(kDataLoss));
-  bytes[29] = 1;  // one less
+  bytes[30] = 1;  // one less
   EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)), HasCode(kDataLoss));
-  bytes[29] = 100;
+  bytes[30] = 100;
   EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)), HasError(kDataLoss, "too many zones"));
+  bytes = EncodeClusterPointer(SamplePointer());
+  bytes[29] = 64;
+  EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)), HasError(kDataLoss, "too many replicas"));
   bytes = EncodeClusterPointer(SamplePointer());
   bytes[28] = 0;
   EXPECT_THAT(DecodeClusterPointer(Resealed(bytes)), HasError(kDataLoss, "too many shards"));

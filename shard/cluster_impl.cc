@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/text.h"
+#include "replication/compare.h"
 
 namespace slotkv {
 namespace {
@@ -39,18 +41,28 @@ absl::Status ClusterImpl::Close() {
   const bool was_open = maintenance_ != nullptr;
   maintenance_.reset();
   health_.reset();
-  events_.reset();
   absl::Status status;
-  for (OpenShard& shard : shards_) {
-    if (shard.group == nullptr) continue;
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    const std::shared_ptr<Group> group = host->group();
+    if (group == nullptr) continue;
     // What callers were told of expiry since housekeeping last noted it must hold at the next Open.
-    status.Update(shard.group->node()->NoteExpiry());
-    status.Update(shard.group->Sync());
+    // One copy is enough, as for the records themselves.
+    absl::Status noted = absl::UnavailableError("no copy");
+    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+      const absl::Status one = copy.local->node()->NoteExpiry();
+      if (!noted.ok()) noted = one;
+    }
+    status.Update(noted);
+    status.Update(group->Sync());
+    // A copy that could not be synced is not to be taken for one that was.
+    if (group->NeedsCare()) group->TakeCare();
+    if (group->NeedsCare()) status.Update(group->WriteError());
   }
-  shards_.clear();
-  resources_.reset();
+  events_.reset();
+  hosts_.clear();
   keeper_.reset();
   zones_.clear();
+  resources_.reset();
   lock_.reset();
   // An Open that failed has said so to its caller.
   if (was_open) {
@@ -67,15 +79,11 @@ void ClusterImpl::Log(LogLevel level, std::string_view text) const {
 }
 
 Topology ClusterImpl::GetTopology() const {
-  const std::shared_ptr<const ClusterState> state = keeper_->Current();
-  return state->ToTopology([&](NodeId node) {
-    for (const ShardState& shard : state->shards) {
-      for (const NodeState& info : shard.nodes) {
-        if (info.id == node) return shards_[shard.id.value()].group != nullptr;
-      }
-    }
-    return false;
-  });
+  absl::flat_hash_set<uint32_t> up;
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    for (const NodeId node : host->Up()) up.insert(node.value());
+  }
+  return keeper_->Current()->ToTopology([&](NodeId node) { return up.contains(node.value()); });
 }
 
 ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
@@ -95,16 +103,24 @@ ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
         router_.AddTo(static_cast<Slot>(slot), &stats.slots[slot]);
       }
     }
-    const OpenShard& open = shards_[info.id.value()];
-    if (open.group == nullptr) {
-      shard.write_status = open.status;
+    const ShardHost* const host = FindHost(info.id);
+    const std::shared_ptr<Group> group = host->group();
+    if (group == nullptr) {
+      shard.write_status = host->status();
       continue;
     }
-    shard.write_status = open.group->WriteError();
-    const Node& node = *open.group->node();
-    shard.estimated_keys = node.store().estimated_keys();
-    AddNode(node, &shard.nodes.front());
-    if (options.slot_bytes) AddSlotBytes(node.store(), info, &stats.slots);
+    shard.write_status = group->WriteError();
+    const Store& store = group->node()->store();
+    shard.estimated_keys = store.estimated_keys();
+    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+      for (NodeStats& node : shard.nodes) {
+        if (node.info.id != copy.id) continue;
+        AddNode(*copy.local->node(), &node);
+        node.lag_bytes = copy.progress.lag_bytes;
+        node.failure = copy.failure;
+      }
+    }
+    if (options.slot_bytes) AddSlotBytes(store, info, &stats.slots);
   }
   stats.loads = loads_.loads();
   stats.load_waits = loads_.waits();
@@ -127,10 +143,11 @@ absl::Status ClusterImpl::Verify() {
                                                 "'s by the topology, not by the slot table"));
       }
     }
-    const OpenShard& open = shards_[shard.id.value()];
-    if (open.group == nullptr) {
+    const ShardHost* const host = FindHost(shard.id);
+    const std::shared_ptr<Group> group = host->group();
+    if (group == nullptr) {
       return absl::UnavailableError(
-          absl::StrCat(shard.id.ToString(), " is not served: ", open.status.message()));
+          absl::StrCat(shard.id.ToString(), " is not served: ", host->status().message()));
     }
     const auto check = [&](uint16_t slot, std::string_view key) {
       if (SlotForKey(key) != slot) {
@@ -141,15 +158,22 @@ absl::Status ClusterImpl::Verify() {
       return absl::DataLossError(absl::StrCat("holds a key of slot ", slot, ", which ",
                                               shard.id.ToString(), " does not own"));
     };
-    if (absl::Status status = open.group->node()->Verify(check); !status.ok()) return status;
+    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+      if (absl::Status status = copy.local->node()->Verify(check); !status.ok()) return status;
+    }
+    if (absl::Status status = CompareCopies(group.get(), *clock_); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
 absl::Status ClusterImpl::Flush() {
   absl::Status status;
-  for (const OpenShard& shard : shards_) {
-    if (shard.group != nullptr) status.Update(shard.group->node()->Flush(/*wait=*/true));
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    const std::shared_ptr<Group> group = host->group();
+    if (group == nullptr) continue;
+    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+      status.Update(copy.local->node()->Flush(/*wait=*/true));
+    }
   }
   return status;
 }

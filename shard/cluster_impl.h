@@ -13,6 +13,7 @@
 #define SLOTKV_SHARD_CLUSTER_IMPL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,16 +26,16 @@
 #include "engine/expiry_clock.h"
 #include "engine/store_resources.h"
 #include "engine/worker_pool.h"
-#include "replication/group.h"
 #include "shard/call_gate.h"
 #include "shard/cluster_files.h"
 #include "shard/event_queue.h"
 #include "shard/health_watch.h"
 #include "shard/load_table.h"
 #include "shard/maintenance.h"
+#include "shard/open_zone.h"
 #include "shard/router.h"
+#include "shard/shard_host.h"
 #include "shard/topology_keeper.h"
-#include "shard/zone_directory.h"
 #include "slotkv/options.h"
 #include "slotkv/stats.h"
 #include "slotkv/topology.h"
@@ -68,25 +69,16 @@ class ClusterImpl {
   // Flushes all stores and waits for it.
   absl::Status Flush();
 
+  // See Cluster.
+  absl::Status Promote(ShardId shard, std::optional<NodeId> node);
+  absl::Status StopNode(NodeId node);
+  absl::Status StartNode(NodeId node);
+  absl::Status StopZone(const std::string& name);
+  absl::Status StartZone(const std::string& name);
+  absl::Status AddReplica(ShardId shard, const std::string& zone);
+  absl::Status RemoveReplica(NodeId node);
+
  private:
-  struct OpenZone {
-    ZoneState state;
-    std::string path;
-    std::unique_ptr<Disk> disk;
-    std::unique_ptr<WorkerPool> workers;
-    std::unique_ptr<ZoneDirectory> directory;
-    absl::Status status;  // not ok: why the zone is down
-  };
-
-  // One shard's place in this process. Null group: no copy of it can be reached.
-  struct OpenShard {
-    ShardId id;
-    const OpenZone* zone = nullptr;
-    absl::Status status;
-    std::unique_ptr<Node> node;  // until the group has it
-    std::unique_ptr<Group> group;
-  };
-
   ClusterImpl(const Options& options, std::string path, std::shared_ptr<FileHook> hook);
 
   absl::Status OpenOrCreate();
@@ -97,10 +89,13 @@ class ClusterImpl {
   absl::Status CheckDevices() const;
   absl::Status OpenTopology(const ClusterId& cluster);
   std::vector<TopologyCopy> TopologyCopies() const;
-  NodeOptions MakeNodeOptions(const ClusterState& state, const ShardState& shard,
-                              const OpenZone& zone) const;
   absl::Status OpenShards();
   absl::Status StartEpochs();
+  absl::Status ChangeTopology(absl::FunctionRef<absl::Status(ClusterState*)> change);
+  ShardHost* FindHost(ShardId shard) const;
+  absl::StatusOr<ShardHost*> HostOf(NodeId node) const;
+  absl::StatusOr<std::vector<NodeId>> NodesIn(const std::string& zone) const;
+  void DeleteDebris() const;
   void PublishSlots();
   void StartHousekeeping();
   void TellOfOpen(absl::Duration took);
@@ -113,14 +108,17 @@ class ClusterImpl {
 
   absl::Mutex close_mu_;  // held by the one who closes
   CallGate gate_;
+  absl::Mutex gate_mu_;
   std::unique_ptr<Disk> disk_;  // the cluster's own directory
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<StoreResources> resources_;
   std::unique_ptr<ExpiryClock> clock_;
+  // Closes what is left of copies when it goes.
   std::vector<std::unique_ptr<OpenZone>> zones_;
   std::unique_ptr<TopologyKeeper> keeper_;
-  // By shard number; numbers without a shard are empty. Not changed while open.
-  std::vector<OpenShard> shards_;
+  HostContext context_;
+  // As the topology's shards. Not changed while open.
+  std::vector<std::unique_ptr<ShardHost>> hosts_;
   Router router_;
   LoadTable loads_;
   std::unique_ptr<EventQueue> events_;

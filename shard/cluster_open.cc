@@ -15,14 +15,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/check.h"
 #include "shard/cluster_impl.h"
 #include "shard/placement.h"
 
 namespace slotkv {
 namespace {
 
-// A sync, a reservation and a flush may be under way at once.
-constexpr int kWorkersPerZone = 3;
+// A promotion waits so long for a copy of the topology that is not needed: one that is slower is
+// brought up to date by itself.
+constexpr absl::Duration kTopologyPatience = absl::Milliseconds(3);
 
 // Runs `job(i)` for each i below `count` on a few threads; the first error by i.
 absl::Status ForEach(size_t count, const std::function<absl::Status(size_t)>& job) {
@@ -64,7 +66,23 @@ ClusterImpl::ClusterImpl(const Options& options, std::string path, std::shared_p
       path_(std::move(path)),
       hook_(std::move(hook)),
       disk_(std::make_unique<Disk>(hook_)),
-      resources_(std::make_unique<StoreResources>(options.memory_bytes, options.logger)) {}
+      resources_(std::make_unique<StoreResources>(options.memory_bytes, options.logger)) {
+  context_.options = &options_;
+  context_.zones = &zones_;
+  context_.resources = resources_.get();
+  context_.gate = &gate_;
+  context_.gate_mu = &gate_mu_;
+  context_.router = &router_;
+  context_.tell = [this](EventQueue::Event event) {
+    // Before housekeeping begins there is nobody to tell.
+    if (events_ != nullptr && options_.listener != nullptr) events_->Add(std::move(event));
+  };
+  // Looked up when it is delivered: never an older one behind a newer one.
+  context_.tell_topology = [this] {
+    context_.tell([this](EventListener* listener) { listener->OnTopologyChange(GetTopology()); });
+  };
+  context_.log = [this](LogLevel level, std::string_view text) { Log(level, text); };
+}
 
 absl::StatusOr<std::unique_ptr<ClusterImpl>> ClusterImpl::Open(const Options& options,
                                                                const std::string& path,
@@ -114,6 +132,7 @@ absl::Status ClusterImpl::OpenOrCreate() {
   if (bytes != EncodeClusterPointer(as_read)) {
     if (absl::Status status = disk_->Replace(pointer_path, bytes); !status.ok()) return status;
   }
+  DeleteDebris();
   PublishSlots();
   StartHousekeeping();
   TellOfOpen(absl::Now() - start);
@@ -121,26 +140,21 @@ absl::Status ClusterImpl::OpenOrCreate() {
 }
 
 void ClusterImpl::StartHousekeeping() {
-  std::vector<Maintenance::Member> members;
-  std::vector<std::pair<ShardId, Group*>> groups;
-  for (const OpenShard& shard : shards_) {
-    if (shard.group == nullptr) continue;
-    members.push_back({shard.group.get(), shard.zone->workers.get()});
-    groups.emplace_back(shard.id, shard.group.get());
-  }
+  std::vector<ShardHost*> hosts;
+  for (const std::unique_ptr<ShardHost>& host : hosts_) hosts.push_back(host.get());
   events_ = std::make_unique<EventQueue>(options_.listener, options_.logger);
-  health_ = std::make_unique<HealthWatch>(std::move(groups), events_.get(), options_.logger);
+  health_ = std::make_unique<HealthWatch>(hosts, events_.get(), options_.logger);
   maintenance_ = std::make_unique<Maintenance>(
-      std::move(members), clock_.get(), resources_->memtable_bytes, [this] { health_->Look(); });
+      std::move(hosts), &context_, resources_->memtable_bytes, [this] { health_->Look(); });
 }
 
 void ClusterImpl::TellOfOpen(absl::Duration took) {
   size_t served = 0;
   uint64_t replayed = 0;
-  for (const OpenShard& shard : shards_) {
-    if (shard.group == nullptr) continue;
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    if (host->group() == nullptr) continue;
     ++served;
-    replayed += shard.group->node()->replayed();
+    replayed += host->replayed();
   }
   Log(LogLevel::kInfo,
       absl::StrCat("opened in ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
@@ -153,9 +167,7 @@ void ClusterImpl::TellOfOpen(absl::Duration took) {
       listener->OnZoneDown(name, why);
     });
   }
-  events_->Add([topology = GetTopology()](EventListener* listener) {
-    listener->OnTopologyChange(topology);
-  });
+  context_.tell_topology();
 }
 
 absl::Status ClusterImpl::Create() {
@@ -189,11 +201,7 @@ absl::Status ClusterImpl::Create() {
 absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
   std::vector<ZoneState> zone_states;
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
-    auto zone = std::make_unique<OpenZone>();
-    zone->state = entry.zone;
-    zone->path = ZonePath(path_, entry);
-    zone->disk = std::make_unique<Disk>(hook_);
-    zone->workers = std::make_unique<WorkerPool>(1);
+    auto zone = std::make_unique<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
     absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Create(
         zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
     if (!directory.ok()) return directory.status();
@@ -202,7 +210,8 @@ absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
     zone_states.push_back(entry.zone);
   }
   if (absl::Status status = CheckDevices(); !status.ok()) return status;
-  absl::StatusOr<ClusterState> state = InitialState(pointer.id, zone_states, pointer.shards);
+  absl::StatusOr<ClusterState> state =
+      InitialState(pointer.id, zone_states, pointer.shards, pointer.replicas_per_shard);
   if (!state.ok()) return state.status();
   // Nodes before topology: what the topology names is there. And where there is a topology they may
   // hold data: all that was lost then is the last step, the name of this file.
@@ -219,11 +228,10 @@ absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
 
 absl::Status ClusterImpl::CreateNodes(const ClusterState& state) {
   for (const ShardState& shard : state.shards) {
-    for (const std::unique_ptr<OpenZone>& zone : zones_) {
-      if (zone->state.name != shard.nodes.front().zone) continue;
-      const NodeOptions node = MakeNodeOptions(state, shard, *zone);
-      if (absl::Status s = zone->disk->DeleteTree(node.directory); !s.ok()) return s;
-      if (absl::Status s = Node::Create(node); !s.ok()) return s;
+    for (const NodeState& node : shard.nodes) {
+      const NodeOptions options = context_.MakeNodeOptions(state, shard, node);
+      if (absl::Status s = options.disk->DeleteTree(options.directory); !s.ok()) return s;
+      if (absl::Status s = Node::Create(options); !s.ok()) return s;
     }
   }
   return absl::OkStatus();
@@ -231,11 +239,7 @@ absl::Status ClusterImpl::CreateNodes(const ClusterState& state) {
 
 absl::Status ClusterImpl::OpenZones(const ClusterPointer& pointer) {
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
-    auto zone = std::make_unique<OpenZone>();
-    zone->state = entry.zone;
-    zone->path = ZonePath(path_, entry);
-    zone->disk = std::make_unique<Disk>(hook_);
-    zone->workers = std::make_unique<WorkerPool>(kWorkersPerZone);
+    auto zone = std::make_unique<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
     absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Open(
         zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
     zone->status = directory.status();
@@ -271,57 +275,43 @@ std::vector<TopologyCopy> ClusterImpl::TopologyCopies() const {
 }
 
 absl::Status ClusterImpl::OpenTopology(const ClusterId& cluster) {
+  TopologyKeeperOptions options;
+  options.timeout = options_.operation_timeout;
+  options.patience = kTopologyPatience;
   absl::StatusOr<std::unique_ptr<TopologyKeeper>> keeper =
-      TopologyKeeper::Open(cluster, TopologyCopies());
+      TopologyKeeper::Open(cluster, TopologyCopies(), options);
   if (!keeper.ok()) return keeper.status();
   keeper_ = *std::move(keeper);
   return absl::OkStatus();
 }
 
-NodeOptions ClusterImpl::MakeNodeOptions(const ClusterState& state, const ShardState& shard,
-                                         const OpenZone& zone) const {
-  const NodeState& node = shard.nodes.front();
-  NodeOptions options;
-  options.disk = zone.disk.get();
-  options.workers = zone.workers.get();
-  options.resources = resources_.get();
-  options.directory = zone.directory->NodePath(node.id, node.incarnation);
-  options.identity = {state.id.bytes(), shard.id, node.id};
-  options.log.io = options_.log_io;
-  return options;
-}
-
 // Logs first: what they say of the time decides what has expired in the stores.
 absl::Status ClusterImpl::OpenShards() {
   const std::shared_ptr<const ClusterState> state = keeper_->Current();
-  shards_.resize(state->shards.back().id.value() + 1);
-  const absl::Status opened = ForEach(state->shards.size(), [&](size_t i) {
-    const ShardState& shard = state->shards[i];
-    OpenShard& open = shards_[shard.id.value()];
-    open.id = shard.id;
-    for (const std::unique_ptr<OpenZone>& zone : zones_) {
-      if (zone->state.name == shard.nodes.front().zone) open.zone = zone.get();
-    }
-    if (!open.zone->status.ok()) {
-      open.status = absl::UnavailableError(
-          absl::StrCat("zone ", open.zone->state.name, " is down: ", open.zone->status.message()));
-      return absl::OkStatus();
-    }
-    absl::StatusOr<std::unique_ptr<Node>> node =
-        Node::Open(MakeNodeOptions(*state, shard, *open.zone));
-    if (!node.ok()) return node.status();
-    open.node = *std::move(node);
+  context_.keeper = keeper_.get();
+  for (const ShardState& shard : state->shards) {
+    hosts_.push_back(std::make_unique<ShardHost>(shard.id, &context_));
+  }
+  const absl::Status opened = ForEach(hosts_.size(), [&](size_t i) {
+    hosts_[i]->OpenLogs(*state, state->shards[i]);
     return absl::OkStatus();
   });
   if (!opened.ok()) return opened;
   uint64_t floor_ms = 0;
-  for (const OpenShard& shard : shards_) {
-    if (shard.node != nullptr) floor_ms = std::max(floor_ms, shard.node->highest_clock_ms());
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    floor_ms = std::max(floor_ms, host->highest_clock_ms());
   }
   Clock* const clock = options_.clock == nullptr ? Clock::System() : options_.clock.get();
   clock_ = std::make_unique<ExpiryClock>(clock, floor_ms);
-  return ForEach(shards_.size(), [&](size_t i) {
-    return shards_[i].node == nullptr ? absl::OkStatus() : shards_[i].node->Recover(clock_.get());
+  context_.clock = clock_.get();
+  return ForEach(hosts_.size(), [&](size_t i) {
+    const absl::Status status = hosts_[i]->Recover();
+    // A zone that is down comes back; damage and a disk that fails are the operator's to look at.
+    const std::vector<NodeState>& nodes = state->shards[i].nodes;
+    const bool zones_down = std::all_of(nodes.begin(), nodes.end(), [this](const NodeState& node) {
+      return !node.in_sync || !context_.FindZone(node.zone)->status.ok();
+    });
+    return status.ok() || zones_down ? absl::OkStatus() : status;
   });
 }
 
@@ -329,37 +319,44 @@ absl::Status ClusterImpl::StartEpochs() {
   const std::shared_ptr<const ClusterState> current = keeper_->Current();
   ClusterState next = *current;
   next.epoch = next.epoch.Next();
-  for (ShardState& shard : next.shards) {
-    if (shards_[shard.id.value()].node != nullptr) shard.epoch = shard.epoch.Next();
+  for (size_t i = 0; i < hosts_.size(); ++i) {
+    if (hosts_[i]->status().ok()) hosts_[i]->ApplyTo(&next.shards[i]);
   }
   if (absl::Status status = keeper_->ChangeTopology(current->epoch, next); !status.ok()) {
     return status;
   }
-  GroupOptions group_options;
-  group_options.operation_timeout = options_.operation_timeout;
-  group_options.sync = options_.fsync == Fsync::kAlways        ? SyncPolicy::kAlways
-                       : options_.fsync == Fsync::kEverySecond ? SyncPolicy::kEverySecond
-                                                               : SyncPolicy::kNever;
-  for (const ShardState& shard : next.shards) {
-    OpenShard& open = shards_[shard.id.value()];
-    if (open.node == nullptr) continue;
-    if (open.node->log().last().epoch >= shard.epoch) {
-      return absl::DataLossError(absl::StrCat(
-          open.node->directory(), ": the log has epoch ", open.node->log().last().epoch.ToString(),
-          ", the topology has given out ", shard.epoch.ToString()));
+  return ForEach(hosts_.size(), [&](size_t i) {
+    return hosts_[i]->status().ok() ? hosts_[i]->Serve(next.shards[i]) : absl::OkStatus();
+  });
+}
+
+// What a copy that was built anew has left: the topology names a later incarnation. What cannot be
+// deleted is harmless.
+void ClusterImpl::DeleteDebris() const {
+  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+    if (!zone->status.ok()) continue;
+    const absl::StatusOr<std::vector<std::string>> names = zone->disk->List(zone->path);
+    if (!names.ok()) continue;
+    const std::set<std::string> found(names->begin(), names->end());
+    for (const ShardState& shard : keeper_->Current()->shards) {
+      for (const NodeState& node : shard.nodes) {
+        if (node.zone != zone->state.name) continue;
+        for (uint32_t i = 1; i < node.incarnation; ++i) {
+          const std::string name = NodeDirectoryName(node.id, i);
+          if (found.count(name) == 0) continue;
+          zone->disk->DeleteTree(JoinPath(zone->path, name)).IgnoreError();
+        }
+      }
     }
-    open.group = std::make_unique<Group>(std::move(open.node), clock_.get(), group_options);
-    if (absl::Status status = open.group->StartEpoch(shard.epoch); !status.ok()) return status;
   }
-  return absl::OkStatus();
 }
 
 void ClusterImpl::PublishSlots() {
-  for (const ShardState& shard : keeper_->Current()->shards) {
-    const OpenShard& open = shards_[shard.id.value()];
-    router_.AddShard(shard.id, open.group.get(), open.status);
+  const std::shared_ptr<const ClusterState> state = keeper_->Current();
+  for (const std::unique_ptr<ShardHost>& host : hosts_) {
+    router_.AddShard(host->id(), host->group().get(), host->status());
   }
-  for (const ShardState& shard : keeper_->Current()->shards) {
+  for (const ShardState& shard : state->shards) {
     for (const SlotRange& range : shard.slots) {
       router_.slots().Publish(range, SlotState::kServing, shard.id);
     }

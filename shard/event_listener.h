@@ -21,11 +21,18 @@ class EventListener {
   // Once the cluster is open, and after each change.
   virtual void OnTopologyChange(const Topology&) {}
 
-  // A zone was not found at Open, or is not the cluster's; its shards are not served.
+  // A zone was not found at Open, or is not the cluster's; its copies are not used.
   virtual void OnZoneDown(const std::string& /*zone*/, const absl::Status& /*why*/) {}
 
-  // The shard takes no writes: ResourceExhausted while its disk is full, Unavailable for good
-  // (until the cluster is opened again). Reads go on.
+  // Another node has become the shard's primary.
+  virtual void OnPromotion(ShardId, NodeId /*primary*/) {}
+  // A copy is no longer in sync: it has failed, was too slow, or was stopped.
+  virtual void OnNodeOutOfSync(NodeId, const absl::Status& /*why*/) {}
+  // A copy is in sync again; `rebuilt`: from a copy of the primary's data.
+  virtual void OnNodeInSync(NodeId, bool /*rebuilt*/) {}
+
+  // The shard takes no writes: ResourceExhausted while its disk is full, Unavailable if too few
+  // copies are in sync, or none can be used. In the last case reads may go on all the same.
   virtual void OnWritesRefused(ShardId, const absl::Status& /*why*/) {}
   // It takes writes again.
   virtual void OnWritesResumed(ShardId) {}

@@ -122,6 +122,32 @@ TEST_F(EventTest, ZoneDown) {
   EXPECT_THAT(stats.shards[1].write_status, HasCode(absl::StatusCode::kUnavailable));
 }
 
+TEST_F(EventTest, AnotherCopyTakesOver) {
+  options_.shards = 1;
+  options_.replicas_per_shard = 1;
+  OpenHooked();
+  EXPECT_TRUE(listener_->journal.Await("topology of 1 shards"));
+  hook_->Fail(FileOp::kWrite, absl::UnavailableError("broken"), "/zone-a/node-");
+  ASSERT_THAT(cluster_->Set("k", "v"), IsOk());
+  Close();
+  EXPECT_THAT(listener_->journal.lines(),
+              testing::ElementsAre("topology of 1 shards", "topology of 1 shards"));
+}
+
+TEST_F(EventTest, AFullDiskDropsNoCopy) {
+  options_.shards = 1;
+  options_.replicas_per_shard = 2;
+  OpenHooked();
+  hook_->Fail(FileOp::kReserve, absl::ResourceExhaustedError("full"), "/zone-b/node-");
+  absl::Status status;
+  while (status.ok()) status = cluster_->Set("k", std::string(100'000, 'v'));
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
+  hook_->Heal();
+  EXPECT_THAT(cluster_->Set("k", "v"), IsOk());
+  const Topology topology = cluster_->GetTopology();
+  for (const NodeInfo& node : topology.shards()[0].nodes) EXPECT_TRUE(node.in_sync) << node.id;
+}
+
 TEST_F(EventTest, FullDiskAndRoomAgain) {
   options_.shards = 1;
   OpenHooked();

@@ -1,19 +1,22 @@
 #include "shard/health_watch.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 
 namespace slotkv {
 
-HealthWatch::HealthWatch(std::vector<std::pair<ShardId, Group*>> groups, EventQueue* events,
+HealthWatch::HealthWatch(std::vector<ShardHost*> hosts, EventQueue* events,
                          std::shared_ptr<Logger> logger)
     : events_(events), logger_(std::move(logger)) {
-  for (const auto& [shard, group] : groups) members_.push_back({shard, group, absl::OkStatus()});
+  for (ShardHost* const host : hosts) members_.push_back({host, absl::OkStatus()});
 }
 
 void HealthWatch::Look() {
   for (Member& member : members_) {
-    const ShardId shard = member.shard;
-    const absl::Status now = member.group->WriteError();
+    const ShardId shard = member.host->id();
+    const std::shared_ptr<Group> group = member.host->group();
+    const absl::Status now = group == nullptr ? member.host->status() : group->WriteError();
     if (now == member.last) continue;
     member.last = now;
     if (now.ok()) {

@@ -3,13 +3,11 @@
 #define SLOTKV_SHARD_HEALTH_WATCH_H_
 
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "replication/group.h"
 #include "shard/event_queue.h"
-#include "slotkv/ids.h"
+#include "shard/shard_host.h"
 #include "slotkv/logger.h"
 
 namespace slotkv {
@@ -17,17 +15,15 @@ namespace slotkv {
 // For one thread.
 class HealthWatch {
  public:
-  // The groups and `events` must outlive it; `logger` may be null.
-  HealthWatch(std::vector<std::pair<ShardId, Group*>> groups, EventQueue* events,
-              std::shared_ptr<Logger> logger);
+  // The hosts and `events` must outlive it; `logger` may be null.
+  HealthWatch(std::vector<ShardHost*> hosts, EventQueue* events, std::shared_ptr<Logger> logger);
 
   // Compares each shard with what it was at the last look.
   void Look();
 
  private:
   struct Member {
-    ShardId shard;
-    Group* group = nullptr;
+    ShardHost* host = nullptr;
     absl::Status last;
   };
 

@@ -1,8 +1,10 @@
 #include "shard/maintenance.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
-#include "absl/time/time.h"
+#include "absl/time/clock.h"
 #include "engine/flusher.h"
 
 namespace slotkv {
@@ -14,13 +16,12 @@ constexpr uint64_t kSyncAfterMs = 500;
 
 }  // namespace
 
-Maintenance::Maintenance(std::vector<Member> members, const ExpiryClock* clock,
+Maintenance::Maintenance(std::vector<ShardHost*> hosts, const HostContext* context,
                          size_t memtable_budget_bytes, std::function<void()> look)
-    : members_(std::move(members)),
-      clock_(clock),
+    : hosts_(std::move(hosts)),
+      context_(context),
       memtable_budget_bytes_(memtable_budget_bytes),
       look_(std::move(look)),
-      busy_(members_.size()),
       thread_([this] { Run(); }) {}
 
 Maintenance::~Maintenance() {
@@ -30,7 +31,7 @@ Maintenance::~Maintenance() {
   }
   thread_.join();
   absl::MutexLock lock(&mu_);
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return jobs_ == 0; };
+  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return busy_.empty(); };
   mu_.Await(absl::Condition(&idle));
 }
 
@@ -47,49 +48,90 @@ void Maintenance::Run() {
 }
 
 void Maintenance::Tick(bool full_second) {
-  const uint64_t observed_ms = clock_->observed_ms();
+  const uint64_t observed_ms = context_->clock->observed_ms();
   const bool note_expiry = observed_ms > noted_expiry_ms_;
   noted_expiry_ms_ = observed_ms;
+  // All that is in sync, for the flusher.
   std::vector<Node*> nodes;
-  for (size_t i = 0; i < members_.size(); ++i) {
-    Group* const group = members_[i].group;
-    Node* const node = group->node();
-    nodes.push_back(node);
-    // The group, or the log, remembers a failure of these.
-    if (node->UnsyncedForMs() >= kSyncAfterMs) {
-      Start(i, kSync, [group] { group->Sync().IgnoreError(); });
+  std::vector<Copies::CopyInfo> all;
+  for (ShardHost* const host : hosts_) {
+    if (host->WantsReclaim()) Start({host, kReclaim}, &reclaimer_, [host] { host->Reclaim(); });
+    if (const std::optional<NodeState> node = host->NextToRejoin(); node.has_value()) {
+      Start({host, kRejoin}, &context_->FindZone(node->zone)->rebuilders,
+            [this, host, node = *node] { host->Rejoin(node, [this] { return GoOn(); }); });
     }
-    if (note_expiry) Start(i, kNoteExpiry, [node] { node->NoteExpiry().IgnoreError(); });
-    if (full_second) Start(i, kTruncate, [node] { node->Maintain().IgnoreError(); });
+    const std::shared_ptr<Group> group = host->group();
+    if (group == nullptr) continue;
+    std::vector<NodeId> slow;
+    for (Copies::CopyInfo& copy : group->copies()->InSync()) {
+      const std::shared_ptr<LocalReplica> local = copy.local;
+      if (local == nullptr) continue;
+      OpenZone* const zone = context_->FindZone(copy.zone);
+      local->applier()->Start();
+      if (local->node()->UnsyncedForMs() >= kSyncAfterMs) {
+        Start({local.get(), kSync}, &zone->syncers, [group, local, id = copy.id] {
+          const absl::Status status = local->node()->Sync();
+          if (!status.ok()) group->copies()->NoteFailure(id, status);
+        });
+      }
+      if (BusyFor({local.get(), kSync}) >= context_->options->node_timeout) {
+        slow.push_back(copy.id);
+      }
+      if (note_expiry) {
+        Start({local.get(), kNoteExpiry}, &zone->workers,
+              [local] { local->node()->NoteExpiry().IgnoreError(); });
+      }
+      if (full_second) {
+        Start({local.get(), kTruncate}, &zone->workers, [group, local] {
+          local->node()->Maintain(group->copies()->PersistedEverywhere()).IgnoreError();
+        });
+      }
+      nodes.push_back(local->node());
+      all.push_back(std::move(copy));
+    }
+    group->copies()->NoteSlow(slow);
+    if (group->NeedsCare()) Start({host, kCare}, &caretakers_, [group] { group->TakeCare(); });
   }
   Node* const victim = PickNodeToFlush(nodes, memtable_budget_bytes_);
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i] != victim || ZoneIsFlushing(members_[i].workers)) continue;
-    // Waited for, so that the same store is not picked again for the same memory.
-    Start(i, kFlush, [victim] { victim->Flush(/*wait=*/true).IgnoreError(); });
-  }
+  if (victim == nullptr) return;
+  const auto it = std::find_if(all.begin(), all.end(), [victim](const Copies::CopyInfo& copy) {
+    return copy.local->node() == victim;
+  });
+  // A flush takes long: at most one worker of a zone is to wait for one.
+  const bool zone_is_flushing =
+      std::any_of(all.begin(), all.end(), [&](const Copies::CopyInfo& copy) {
+        return copy.zone == it->zone && BusyFor({copy.local.get(), kFlush}) != absl::ZeroDuration();
+      });
+  if (zone_is_flushing) return;
+  // Waited for, so that the same store is not picked again for the same memory.
+  Start({it->local.get(), kFlush}, &context_->FindZone(it->zone)->workers,
+        [local = it->local] { local->node()->Flush(/*wait=*/true).IgnoreError(); });
 }
 
-bool Maintenance::ZoneIsFlushing(const WorkerPool* workers) {
+absl::Duration Maintenance::BusyFor(JobKey key) {
   absl::MutexLock lock(&mu_);
-  for (size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].workers == workers && busy_[i][kFlush]) return true;
-  }
-  return false;
+  const auto it = busy_.find(key);
+  if (it == busy_.end()) return absl::ZeroDuration();
+  return std::max(absl::Now() - it->second, absl::Nanoseconds(1));
 }
 
-void Maintenance::Start(size_t member, Job job, std::function<void()> run) {
+absl::Status Maintenance::GoOn() {
+  absl::MutexLock lock(&mu_);
+  return stopping_ ? absl::CancelledError("the cluster is being closed") : absl::OkStatus();
+}
+
+void Maintenance::Start(JobKey key, WorkerPool* pool, std::function<void()> run) {
   {
     absl::MutexLock lock(&mu_);
-    if (busy_[member][job]) return;
-    busy_[member][job] = true;
-    ++jobs_;
+    if (!busy_.emplace(key, absl::Now()).second) return;
   }
-  members_[member].workers->Schedule([this, member, job, run = std::move(run)] {
-    run();
+  // What `run` keeps is let go before the job is over.
+  auto job = std::make_shared<std::function<void()>>(std::move(run));
+  pool->Schedule([this, key, job] {
+    (*job)();
+    *job = nullptr;
     absl::MutexLock lock(&mu_);
-    busy_[member][job] = false;
-    --jobs_;
+    busy_.erase(key);
   });
 }
 

@@ -1,62 +1,68 @@
-// The cluster's housekeeping: one thread that looks at every shard ten times a second and gives
+// The cluster's housekeeping: one thread that looks at every copy ten times a second and gives
 // what is due to the zones' workers.
 //
 // Due is: a sync, half a second after the oldest record that is not durable; a note of what callers
 // were told of expiry; each second, the removal of log segments that the store has outlived; a
-// flush, when the memtables of all stores together want it. A disk that hangs holds up the workers
-// of its own zone only.
+// flush, when the memtables of all stores together want it; what a replica has not applied yet;
+// care for a shard with a copy that has failed; and the return of copies that are not in sync. A
+// disk that hangs holds up the workers of its own zone only.
 #ifndef SLOTKV_SHARD_MAINTENANCE_H_
 #define SLOTKV_SHARD_MAINTENANCE_H_
 
-#include <array>
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "engine/expiry_clock.h"
 #include "engine/worker_pool.h"
-#include "replication/group.h"
+#include "shard/shard_host.h"
 
 namespace slotkv {
 
 class Maintenance {
  public:
-  struct Member {
-    Group* group = nullptr;
-    WorkerPool* workers = nullptr;  // of the zone that its node is in
-  };
-
   // All must outlive this. `look` is called at each look, on the thread; it must not wait.
-  Maintenance(std::vector<Member> members, const ExpiryClock* clock, size_t memtable_budget_bytes,
-              std::function<void()> look);
+  Maintenance(std::vector<ShardHost*> hosts, const HostContext* context,
+              size_t memtable_budget_bytes, std::function<void()> look);
   // Waits for the jobs under way.
   ~Maintenance();
   Maintenance(const Maintenance&) = delete;
   Maintenance& operator=(const Maintenance&) = delete;
 
  private:
-  enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kJobs };
+  enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kCare, kReclaim, kRejoin };
+  // Of a copy or of a shard.
+  using JobKey = std::pair<const void*, Job>;
 
   void Run();
   void Tick(bool full_second);
-  void Start(size_t member, Job job, std::function<void()> run) ABSL_LOCKS_EXCLUDED(mu_);
-  // A flush takes long: at most one worker of a zone is to wait for one.
-  bool ZoneIsFlushing(const WorkerPool* workers) ABSL_LOCKS_EXCLUDED(mu_);
+  // Unless that job is queued or running.
+  void Start(JobKey key, WorkerPool* pool, std::function<void()> run) ABSL_LOCKS_EXCLUDED(mu_);
+  // For how long it has been queued or running; zero: it is not.
+  absl::Duration BusyFor(JobKey key) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status GoOn() ABSL_LOCKS_EXCLUDED(mu_);
 
-  const std::vector<Member> members_;
-  const ExpiryClock* const clock_;
+  const std::vector<ShardHost*> hosts_;
+  const HostContext* const context_;
   const size_t memtable_budget_bytes_;
   const std::function<void()> look_;
   uint64_t noted_expiry_ms_ = 0;  // the thread's own
 
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  // For each member, which jobs are queued or running.
-  std::vector<std::array<bool, kJobs>> busy_ ABSL_GUARDED_BY(mu_);
-  int jobs_ ABSL_GUARDED_BY(mu_) = 0;
+  // Since when.
+  absl::flat_hash_map<JobKey, absl::Time> busy_ ABSL_GUARDED_BY(mu_);
+
+  // A promotion waits for the topology; who closes a copy, for the calls that may read it.
+  WorkerPool caretakers_{4};
+  WorkerPool reclaimer_{1};
   std::thread thread_;
 };
 

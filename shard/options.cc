@@ -37,13 +37,19 @@ absl::Status ValidateOptions(const Options& options) {
   if (options.shards < 1 || options.shards > static_cast<int>(kMaxShards)) {
     return Bad("shards is ", options.shards, ", must be 1 to ", kMaxShards);
   }
-  if (options.replicas_per_shard < 0) {
-    return Bad("replicas_per_shard is ", options.replicas_per_shard, ", must not be negative");
+  if (options.replicas_per_shard < 0 ||
+      options.replicas_per_shard >= static_cast<int>(kMaxNodesPerShard)) {
+    return Bad("replicas_per_shard is ", options.replicas_per_shard, ", must be 0 to ",
+               kMaxNodesPerShard - 1);
   }
-  if (options.replicas_per_shard > 0) {
-    return absl::UnimplementedError(
-        absl::StrCat("Options.replicas_per_shard is ", options.replicas_per_shard,
-                     "; this release keeps one copy of each shard, so it must be 0"));
+  if (options.min_in_sync_replicas < 0 ||
+      options.min_in_sync_replicas >= static_cast<int>(kMaxNodesPerShard)) {
+    return Bad("min_in_sync_replicas is ", options.min_in_sync_replicas, ", must be 0 to ",
+               kMaxNodesPerShard - 1);
+  }
+  if (options.node_timeout < absl::Milliseconds(1) || options.node_timeout > absl::Hours(1)) {
+    return Bad("node_timeout is ", absl::FormatDuration(options.node_timeout),
+               ", must be 1ms to 1h");
   }
   if (options.fsync != Fsync::kAlways && options.fsync != Fsync::kEverySecond &&
       options.fsync != Fsync::kNever) {

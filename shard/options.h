@@ -44,8 +44,9 @@ struct Options {
   // Primaries over which the slots are spread evenly: 1 to 1024. Read at creation only;
   // afterwards the topology on disk wins.
   int shards = 3;
-  // Copies of each shard besides the primary. Read at creation only. This release keeps one copy
-  // of each shard: more than 0 is Unimplemented.
+  // Copies of each shard besides the primary, each in another zone as long as there are zones: 0 to
+  // 63. A write is on all of them that are in sync before it is acknowledged. Read at creation
+  // only.
   int replicas_per_shard = 0;
 
   // Failure domains, up to 64. Empty: three, named zone-a, zone-b and zone-c, below the cluster's
@@ -68,6 +69,19 @@ struct Options {
   // How long a call waits for room, for a device or for other writers before it gives up with
   // Unavailable (certainly not applied) or DeadlineExceeded (outcome unknown): 1 ms to 1 h.
   absl::Duration operation_timeout = absl::Seconds(10);
+
+  // How long one step on a copy may take, a sync say, before the copy is given up: it leaves the
+  // in-sync set, and if it was the primary another takes over. The last copy is never given up for
+  // being slow. 1 ms to 1 h.
+  absl::Duration node_timeout = absl::Seconds(2);
+
+  // Fewer replicas in sync than this, besides the primary: writes are refused with Unavailable, and
+  // one that is under way when the last is lost has an unknown outcome. 0 to 63; 0: the primary
+  // alone may take writes.
+  int min_in_sync_replicas = 0;
+
+  // A replica takes over by itself when the primary fails. Off: Cluster::Promote says when.
+  bool auto_failover = true;
 
   // How log files are written. kAuto is right but for measurements and odd file systems.
   LogIo log_io = LogIo::kAuto;
@@ -130,8 +144,7 @@ struct ScanOptions {
   bool values = false;
 };
 
-// Ok, or InvalidArgument naming the field and what it may hold (Unimplemented for
-// replicas_per_shard above 0).
+// Ok, or InvalidArgument naming the field and what it may hold.
 absl::Status ValidateOptions(const Options& options);
 
 }  // namespace slotkv

@@ -12,12 +12,26 @@ namespace {
 // gives redis-cli's 0-5460, 5461-10922, 10923-16383.)
 int FirstSlot(int index, int shards) { return (2 * index * kSlotCount + shards) / (2 * shards); }
 
+// The zone of a shard's node; 0 is the primary.
+size_t ZoneOf(size_t shard, size_t node, size_t zones) {
+  const size_t first = shard % zones;
+  if (node == 0 || zones == 1) return first;
+  // The other zones, beginning with another one for each round of shards.
+  const size_t round = shard / zones;
+  return (first + 1 + (round + node - 1) % (zones - 1)) % zones;
+}
+
 }  // namespace
 
-absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> zones, int shards) {
+absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> zones, int shards,
+                                          int replicas) {
   if (shards < 1 || static_cast<size_t>(shards) > kMaxShards) {
     return absl::InvalidArgumentError(
         absl::StrCat(shards, " shards: there must be 1 to ", kMaxShards));
+  }
+  if (replicas < 0 || static_cast<size_t>(replicas) >= kMaxNodesPerShard) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(replicas, " replicas: there may be 0 to ", kMaxNodesPerShard - 1));
   }
   if (zones.empty()) return absl::InvalidArgumentError("no zones");
   ClusterState state;
@@ -25,14 +39,19 @@ absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> z
   state.epoch = Epoch(1);
   state.zones = std::move(zones);
   for (int i = 0; i < shards; ++i) {
-    NodeState node;
-    node.id = NodeId(state.next_node_id++);
-    node.zone = state.zones[static_cast<size_t>(i) % state.zones.size()].name;
     ShardState shard;
     shard.id = ShardId(state.next_shard_id++);
     shard.slots = {
         {static_cast<Slot>(FirstSlot(i, shards)), static_cast<Slot>(FirstSlot(i + 1, shards) - 1)}};
-    shard.nodes = {std::move(node)};
+    for (int j = 0; j <= replicas; ++j) {
+      NodeState node;
+      node.id = NodeId(state.next_node_id++);
+      node.role = j == 0 ? Role::kPrimary : Role::kReplica;
+      node.zone =
+          state.zones[ZoneOf(static_cast<size_t>(i), static_cast<size_t>(j), state.zones.size())]
+              .name;
+      shard.nodes.push_back(std::move(node));
+    }
     state.shards.push_back(std::move(shard));
   }
   if (absl::Status status = Validate(state); !status.ok()) return status;

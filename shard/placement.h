@@ -11,10 +11,13 @@
 namespace slotkv {
 
 // The first state of a cluster, at epoch 1: `shards` shards (1 to kMaxShards), each one contiguous
-// range of slots and one node; ranges differ by at most one slot in size, zones by at most one
-// primary. Shard epochs are 0: the first Open gives out 1. InvalidArgument if a count or a zone is
-// out of bounds.
-absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> zones, int shards);
+// range of slots and 1 + `replicas` nodes, all in sync; ranges differ by at most one slot in size,
+// zones by at most one primary. The nodes of a shard are in different zones as long as there are
+// enough, and the replicas of one zone's primaries are spread over the others, so that no zone gets
+// all the load of one that dies. Shard epochs are 0: the first Open gives out 1. InvalidArgument if
+// a count or a zone is out of bounds.
+absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> zones, int shards,
+                                          int replicas = 0);
 
 }  // namespace slotkv
 

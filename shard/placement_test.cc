@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -38,6 +40,39 @@ TEST(PlacementTest, ThreeShards) {
   EXPECT_EQ(state->next_node_id, 4u);
 }
 
+TEST(PlacementTest, ReplicasAreInOtherZonesAndSpreadOverThem) {
+  const absl::StatusOr<ClusterState> state = InitialState(ClusterId::Random(), Zones(3), 12, 1);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->next_node_id, 25u);
+  std::map<std::pair<std::string, std::string>, int> pairs;
+  for (const ShardState& shard : state->shards) {
+    ASSERT_EQ(shard.nodes.size(), 2u);
+    EXPECT_EQ(shard.nodes[0].role, Role::kPrimary);
+    EXPECT_EQ(shard.nodes[1].role, Role::kReplica);
+    EXPECT_TRUE(shard.nodes[1].in_sync);
+    ++pairs[{shard.nodes[0].zone, shard.nodes[1].zone}];
+  }
+  // Each of the six ways to be in two zones, equally often.
+  EXPECT_EQ(pairs.size(), 6u);
+  for (const auto& [zones, count] : pairs) {
+    EXPECT_NE(zones.first, zones.second);
+    EXPECT_EQ(count, 2);
+  }
+}
+
+TEST(PlacementTest, MoreNodesThanZonesShareThem) {
+  for (int zones : {1, 2, 3}) {
+    const absl::StatusOr<ClusterState> state =
+        InitialState(ClusterId::Random(), Zones(zones), 4, zones + 1);
+    ASSERT_TRUE(state.ok()) << state.status();
+    for (const ShardState& shard : state->shards) {
+      std::set<std::string> used;
+      for (const NodeState& node : shard.nodes) used.insert(node.zone);
+      EXPECT_EQ(used.size(), static_cast<size_t>(zones));
+    }
+  }
+}
+
 TEST(PlacementTest, SizesAndZonesDifferByAtMostOne) {
   for (int zones : {1, 2, 3, 5, 64}) {
     for (int shards = 1; shards <= 1024; shards += shards < 20 ? 1 : 251) {
@@ -70,6 +105,9 @@ TEST(PlacementTest, Bounds) {
     EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, Zones(3), shards).status())) << shards;
   }
   EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, {}, 3).status()));
+  for (int replicas : {-1, 64}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, Zones(3), 3, replicas).status()));
+  }
   EXPECT_TRUE(absl::IsInvalidArgument(InitialState(id, Zones(65), 3).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(InitialState(ClusterId(), Zones(3), 3).status()));
   EXPECT_TRUE(

@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/check.h"
+#include "engine/text.h"
 #include "shard/batch_mutations.h"
 #include "slotkv/redirect.h"
 
@@ -39,24 +41,34 @@ Item& Deref(Item* item) {
   return *item;
 }
 
-bool HasPrefix(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
 }  // namespace
 
 void Router::AddShard(ShardId shard, Group* group, const absl::Status& why_not) {
   if (shards_.size() <= shard.value()) shards_.resize(shard.value() + 1);
   auto served = std::make_unique<Served>();
   served->id = shard;
-  served->group = group;
-  served->why_not = why_not;
   shards_[shard.value()] = std::move(served);
+  SetGroup(shard, group, why_not);
+}
+
+void Router::SetGroup(ShardId shard, Group* group, const absl::Status& why_not) {
+  Served* const served = shards_[shard.value()].get();
+  {
+    absl::MutexLock lock(&served->mu);
+    served->why_not = why_not;
+  }
+  served->group.store(group, std::memory_order_seq_cst);
+}
+
+absl::Status Router::NotServed(Served* shard, Slot slot) {
+  absl::MutexLock lock(&shard->mu);
+  return absl::UnavailableError(absl::StrCat("slot ", slot, ": ", shard->id.ToString(),
+                                             " is not served: ", shard->why_not.message()));
 }
 
 Group* Router::group(ShardId shard) const {
   return shard.value() < shards_.size() && shards_[shard.value()] != nullptr
-             ? shards_[shard.value()]->group
+             ? shards_[shard.value()]->group.load(std::memory_order_acquire)
              : nullptr;
 }
 
@@ -65,9 +77,8 @@ absl::StatusOr<Router::Served*> Router::Find(OnlyShard only, Slot slot, SlotWord
     return RedirectStatus({Redirect::kMoved, slot, word.shard()});
   }
   Served* const shard = shards_[word.shard().value()].get();
-  if (shard->group != nullptr) return shard;
-  return absl::UnavailableError(absl::StrCat("slot ", slot, ": ", shard->id.ToString(),
-                                             " is not served: ", shard->why_not.message()));
+  if (shard->group.load(std::memory_order_acquire) != nullptr) return shard;
+  return NotServed(shard, slot);
 }
 
 absl::Status Router::CheckServed(OnlyShard only, Slot slot) const {
@@ -89,10 +100,12 @@ absl::Status Router::Write(OnlyShard only, Slot slot, Mutation* mutation) {
     const SlotWord word = slots_.Load(slot);
     const absl::StatusOr<Served*> shard = Find(only, slot, word);
     if (!shard.ok()) return shard.status();
+    Group* const group = (*shard)->group.load(std::memory_order_acquire);
+    if (group == nullptr) return NotServed(*shard, slot);
     GroupWrite write;
     write.mutation = mutation;
     write.guard = {slots_.word(slot), word.bits()};
-    (*shard)->group->WriteMany(absl::MakeSpan(&write, 1));
+    group->WriteMany(absl::MakeSpan(&write, 1));
     // Aborted: the slot's word changed on the way; it says now where to go.
     if (absl::IsAborted(write.status)) continue;
     CountWrite(*shard, slot, write, timer.ElapsedNs());
@@ -155,12 +168,17 @@ void Router::LoadWords(absl::Span<Item> items) const {
 void Router::WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
                           std::vector<SlotWrite*>* again) {
   const LatencyTimer timer;
+  Group* const group = shard->group.load(std::memory_order_acquire);
+  if (group == nullptr) {
+    for (SlotWrite* const write : writes) write->status = NotServed(shard, write->slot);
+    return;
+  }
   std::vector<GroupWrite> group_writes(writes.size());
   for (size_t i = 0; i < writes.size(); ++i) {
     group_writes[i].mutation = writes[i]->mutation;
     group_writes[i].guard = {slots_.word(writes[i]->slot), writes[i]->word.bits()};
   }
-  shard->group->WriteMany(absl::MakeSpan(group_writes));
+  group->WriteMany(absl::MakeSpan(group_writes));
   uint64_t keys = 0, bytes = 0;
   for (size_t i = 0; i < writes.size(); ++i) {
     GroupWrite& write = group_writes[i];
@@ -212,8 +230,13 @@ absl::Status Router::ClearSlots(OnlyShard only) {
         result.Update(shard.status());
         continue;
       }
+      Group* const owner = group(word.shard());
+      if (owner == nullptr) {
+        result.Update(NotServed(*shard, range.first));
+        continue;
+      }
       ClearSlotsMutation clear(&slots_, word.shard(), range);
-      result.Update((*shard)->group->Write(&clear, {&kUnguarded, 0}));
+      result.Update(owner->Write(&clear, {&kUnguarded, 0}));
     }
     if (again) absl::SleepFor(absl::Microseconds(100));
   }
@@ -245,11 +268,13 @@ absl::Status Router::Read(OnlyShard only, Slot slot, std::string_view key, Value
     const SlotWord word = slots_.Load(slot);
     const absl::StatusOr<Served*> shard = Find(only, slot, word);
     if (!shard.ok()) return shard.status();
-    Group* const group = (*shard)->group;
+    Group* const group = (*shard)->group.load(std::memory_order_acquire);
+    if (group == nullptr) return NotServed(*shard, slot);
+    const Group::ReadPoint point = group->BeginRead();
     // Before the store is read: what expires while it is being read was still there at first.
     *now_ms = group->ReadTimeMs();
-    absl::Status status = group->Get(slot, key, *now_ms, header, payload);
-    if (slots_.Load(slot) != word) continue;
+    absl::Status status = point.store->Get(slot, key, *now_ms, header, payload);
+    if (slots_.Load(slot) != word || !group->StillServes(point)) continue;
     if (absl::IsNotFound(status) && header->expiry_ms != 0) group->NoteExpired(*now_ms);
     (*shard)->counters.NoteRead(1, status.ok() ? 1 : 0,
                                 status.ok() && payload != nullptr ? payload->size() : 0,
@@ -294,7 +319,9 @@ void Router::ReadMany(OnlyShard only, absl::Span<KeyRead> reads) {
       together.push_back(pending[i].read);
       const ShardId shard = pending[i].word.shard();
       if (i + 1 < pending.size() && pending[i + 1].word.shard() == shard) continue;
-      ReadFromShard(shards_[shard.value()].get(), together);
+      // One whose primary has changed is read again.
+      while (!ReadFromShard(shards_[shard.value()].get(), together)) {
+      }
       together.clear();
     }
     again.clear();
@@ -309,9 +336,14 @@ void Router::ReadMany(OnlyShard only, absl::Span<KeyRead> reads) {
   }
 }
 
-// `reads` ascend by slot and key.
-void Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
+// `reads` ascend by slot and key. False: what was read may be old.
+bool Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
   const LatencyTimer timer;
+  Group* const group = shard->group.load(std::memory_order_acquire);
+  if (group == nullptr) {
+    for (KeyRead* const read : reads) read->status = NotServed(shard, read->slot);
+    return true;
+  }
   size_t bytes = 0;
   for (const KeyRead* const read : reads) bytes += kSlotBytes + read->key.size();
   std::string store_keys;
@@ -324,8 +356,10 @@ void Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
     lookups[i].store_key = {store_keys.data() + begin, store_keys.size() - begin};
     lookups[i].payload = reads[i]->payload;
   }
-  const uint64_t now_ms = shard->group->ReadTimeMs();
-  shard->group->node()->store().MultiGet(absl::MakeSpan(lookups), now_ms);
+  const Group::ReadPoint point = group->BeginRead();
+  const uint64_t now_ms = group->ReadTimeMs();
+  point.store->MultiGet(absl::MakeSpan(lookups), now_ms);
+  if (!group->StillServes(point)) return false;
   uint64_t hits = 0, bytes_read = 0;
   for (size_t i = 0; i < reads.size(); ++i) {
     KeyRead* const read = reads[i];
@@ -336,10 +370,11 @@ void Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
       ++hits;
       if (read->payload != nullptr) bytes_read += read->payload->size();
     } else if (absl::IsNotFound(read->status) && read->header.expiry_ms != 0) {
-      shard->group->NoteExpired(now_ms);
+      group->NoteExpired(now_ms);
     }
   }
   shard->counters.NoteRead(reads.size(), hits, bytes_read, timer.ElapsedNs());
+  return true;
 }
 
 // ---- Visits ----
@@ -381,29 +416,34 @@ absl::Status Router::VisitKeys(OnlyShard only, Slot first, std::string_view from
 absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, Slot first,
                               std::string_view from, std::string_view prefix, KeyVisitor visit,
                               absl::FunctionRef<void(Slot)> undo, Slot* next, bool* ended) {
-  const uint64_t now_ms = shard->group->ReadTimeMs();
-  const std::unique_ptr<Store::Reader> reader = shard->group->node()->store().NewReader();
+  Group* const group = shard->group.load(std::memory_order_acquire);
+  if (group == nullptr) return NotServed(shard, first);
+  const Group::ReadPoint point = group->BeginRead();
+  const uint64_t now_ms = group->ReadTimeMs();
+  const std::unique_ptr<Store::Reader> reader = point.store->NewReader();
   bool expired = false;
   for (size_t i = 0; i < words.size() && !*ended; ++i) {
     const Slot slot = static_cast<Slot>(first + i);
     reader->Seek(slot, i == 0 ? std::max(from, prefix) : prefix);
-    for (; reader->Valid() && HasPrefix(reader->key(), prefix) && !*ended; reader->Next()) {
+    for (; reader->Valid() && absl::StartsWith(ToAbsl(reader->key()), ToAbsl(prefix)) && !*ended;
+         reader->Next()) {
       if (reader->header().ExpiredAt(now_ms)) {
         expired = true;
         continue;
       }
       *ended = visit(slot, reader->key(), reader->header(), reader->payload()) == Visit::kEnd;
     }
-    if (!reader->status().ok()) return reader->status();
+    const bool moved = slots_.Load(slot) != words[i] || !group->StillServes(point);
+    if (!reader->status().ok() && !moved) return reader->status();
     *next = slot;
-    if (slots_.Load(slot) != words[i]) {
+    if (moved) {
       undo(slot);
       *ended = false;
       break;
     }
     ++*next;
   }
-  if (expired) shard->group->NoteExpired(now_ms);
+  if (expired) group->NoteExpired(now_ms);
   return absl::OkStatus();
 }
 

@@ -22,6 +22,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "engine/store.h"
 #include "replication/group.h"
@@ -33,7 +34,8 @@ namespace slotkv {
 // The shard that a caller is bound to; nullopt: any.
 using OnlyShard = std::optional<ShardId>;
 
-// Thread-safe once every shard is known.
+// Thread-safe once every shard is known. Calls run within a pass of the cluster's gate: a group,
+// and a copy that it reads, is given up only when all that ran have ended.
 class Router {
  public:
   // A key to be read.
@@ -57,9 +59,10 @@ class Router {
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
-  // Before anything is read or written, for each shard: its group, which must outlive the router's
-  // use, or why it has none.
+  // Before anything is read or written, for each shard: its group, or why it has none.
   void AddShard(ShardId shard, Group* group, const absl::Status& why_not);
+  // Afterwards. Calls that have begun may still use the group before.
+  void SetGroup(ShardId shard, Group* group, const absl::Status& why_not);
   SlotTable& slots() { return slots_; }
   const SlotTable& slots() const { return slots_; }
 
@@ -108,8 +111,9 @@ class Router {
   // A shard as this process serves it.
   struct Served {
     ShardId id;
-    Group* group = nullptr;
-    absl::Status why_not;
+    std::atomic<Group*> group{nullptr};
+    absl::Mutex mu;
+    absl::Status why_not ABSL_GUARDED_BY(mu);
     ShardCounters counters;
   };
 
@@ -117,13 +121,14 @@ class Router {
     std::atomic<uint64_t> reads{0}, writes{0};
   };
 
+  static absl::Status NotServed(Served* shard, Slot slot);
   absl::StatusOr<Served*> Find(OnlyShard only, Slot slot, SlotWord word) const;
   void CountWrite(Served* shard, Slot slot, const GroupWrite& write, uint64_t latency_ns);
   template <typename Item>
   void LoadWords(absl::Span<Item> items) const;
   void WriteToShard(Served* shard, absl::Span<SlotWrite* const> writes,
                     std::vector<SlotWrite*>* again);
-  void ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads);
+  bool ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads);
   absl::Status VisitRun(Served* shard, absl::Span<const SlotWord> words, Slot first,
                         std::string_view from, std::string_view prefix, KeyVisitor visit,
                         absl::FunctionRef<void(Slot)> undo, Slot* next, bool* ended);

@@ -67,8 +67,9 @@ class RouterTest : public testing::Test {
   RouterTest() : a_(1), b_(2) {
     for (TestNode* const node : {&a_, &b_}) {
       EXPECT_THAT(node->Create(), IsOk());
-      groups_.push_back(
-          std::make_unique<Group>(std::move(node->node), &expiry_clock_, GroupOptions()));
+      groups_.push_back(std::make_unique<Group>(
+          OneCopy(std::move(node->node), &node->workers, &expiry_clock_, absl::Seconds(60)),
+          &expiry_clock_, GroupOptions()));
       EXPECT_THAT(groups_.back()->StartEpoch(ShardEpoch(1)), IsOk());
     }
     router_.AddShard(kA, groups_[0].get(), absl::OkStatus());
@@ -91,8 +92,8 @@ class RouterTest : public testing::Test {
   std::optional<std::string> Stored(ShardId shard, Slot slot, std::string_view key) {
     ValueHeader header;
     std::string payload;
-    const absl::Status status =
-        router_.group(shard)->Get(slot, key, expiry_clock_.NowMs(), &header, &payload);
+    const absl::Status status = router_.group(shard)->BeginRead().store->Get(
+        slot, key, expiry_clock_.NowMs(), &header, &payload);
     return status.ok() ? std::make_optional(payload) : std::nullopt;
   }
   absl::StatusOr<std::string> Read(OnlyShard only, Slot slot, std::string_view key) {

@@ -32,6 +32,10 @@ struct NodeStats {
   NodeInfo info;
   // Records: the last in the log, the last that is durable there, the last in the store.
   LogIndex last, synced, applied;
+  // Effects in the log that are not in the store yet, which a promotion would have to wait for.
+  size_t lag_bytes = 0;
+  // Why the node is about to be given up; ok: it is not.
+  absl::Status failure;
   // Records that Open applied to the store, which had not yet had them.
   uint64_t replayed = 0;
   uint64_t log_bytes = 0;  // records of segments that no longer grow

@@ -69,9 +69,9 @@ TEST_F(OpenTest, WrongOptionsCreateNothing) {
   options_.shards = 0;
   EXPECT_THAT(TryOpen(path_), HasError(absl::StatusCode::kInvalidArgument, "Options.shards"));
   options_.shards = 3;
-  options_.replicas_per_shard = 1;
+  options_.replicas_per_shard = 64;
   EXPECT_THAT(TryOpen(path_),
-              HasError(absl::StatusCode::kUnimplemented, "Options.replicas_per_shard"));
+              HasError(absl::StatusCode::kInvalidArgument, "Options.replicas_per_shard"));
   options_.replicas_per_shard = 0;
   EXPECT_THAT(TryOpen(""), HasError(absl::StatusCode::kInvalidArgument, "path is empty"));
   EXPECT_FALSE(std::filesystem::exists(path_));

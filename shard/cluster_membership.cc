@@ -1,0 +1,80 @@
+#include "shard/cluster_membership.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace slotkv {
+namespace {
+
+constexpr absl::Duration kPause = absl::Milliseconds(1);
+
+}  // namespace
+
+void ApplyMembership(const Membership& membership, ShardState* shard) {
+  shard->epoch = membership.epoch;
+  for (NodeState& node : shard->nodes) {
+    node.role = node.id == membership.primary ? Role::kPrimary : Role::kReplica;
+    const auto in_sync = std::find_if(membership.in_sync.begin(), membership.in_sync.end(),
+                                      [&](const InSyncCopy& copy) { return copy.id == node.id; });
+    node.in_sync = in_sync != membership.in_sync.end();
+    if (node.in_sync) node.incarnation = in_sync->incarnation;
+  }
+}
+
+size_t ClusterMembership::PrimariesIn(const std::string& zone) const {
+  size_t primaries = 0;
+  for (const ShardState& shard : keeper_->Current()->shards) {
+    for (const NodeState& node : shard.nodes) {
+      if (node.role == Role::kPrimary && node.zone == zone) ++primaries;
+    }
+  }
+  return primaries;
+}
+
+absl::Status ClusterMembership::Change(const Membership& next, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  bool in_doubt = false;
+  while (true) {
+    const std::shared_ptr<const ClusterState> current = keeper_->Current();
+    ClusterState state = *current;
+    ShardState* const shard = state.FindShard(shard_);
+    if (shard == nullptr) {
+      return absl::UnavailableError(absl::StrCat(shard_.ToString(), " is gone"));
+    }
+    for (const InSyncCopy& copy : next.in_sync) {
+      if (std::any_of(shard->nodes.begin(), shard->nodes.end(),
+                      [&](const NodeState& node) { return node.id == copy.id; })) {
+        continue;
+      }
+      return absl::UnavailableError(
+          absl::StrCat(copy.id.ToString(), " is no node of ", shard_.ToString()));
+    }
+    ApplyMembership(next, shard);
+    if (state == *current) {  // an earlier call has come through
+      changed_(*shard, *shard);
+      return absl::OkStatus();
+    }
+    state.epoch = state.epoch.Next();
+    const absl::Status status = keeper_->ChangeTopology(current->epoch, state);
+    if (status.ok()) {
+      changed_(*current->FindShard(shard_), *shard);
+      return status;
+    }
+    // Aborted: something else has changed meanwhile, or what was unresolved. Unavailable: something
+    // is being changed. An unknown outcome is resolved by asking for the same again.
+    in_doubt = in_doubt || absl::IsDeadlineExceeded(status);
+    if (absl::Now() >= deadline && in_doubt) {
+      return absl::DeadlineExceededError(status.message());
+    }
+    if (absl::IsInvalidArgument(status) || absl::Now() >= deadline) {
+      return absl::UnavailableError(
+          absl::StrCat(shard_.ToString(), ": the topology cannot be changed: ", status.message()));
+    }
+    absl::SleepFor(kPause);
+  }
+}
+
+}  // namespace slotkv

@@ -1,0 +1,42 @@
+// Makes changes of one shard's copies durable in the topology.
+#ifndef SLOTKV_SHARD_CLUSTER_MEMBERSHIP_H_
+#define SLOTKV_SHARD_CLUSTER_MEMBERSHIP_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "replication/membership.h"
+#include "shard/topology_keeper.h"
+#include "slotkv/ids.h"
+
+namespace slotkv {
+
+// Thread-safe.
+class ClusterMembership final : public MembershipKeeper {
+ public:
+  // The shard as it was, and as it is now.
+  using Changed = std::function<void(const ShardState&, const ShardState&)>;
+
+  // `keeper` must outlive this. `changed` is called after each change, on the caller's thread.
+  ClusterMembership(ShardId shard, TopologyKeeper* keeper, Changed changed)
+      : shard_(shard), keeper_(keeper), changed_(std::move(changed)) {}
+
+  absl::Status Change(const Membership& next, absl::Duration timeout) override;
+  size_t PrimariesIn(const std::string& zone) const override;
+
+ private:
+  const ShardId shard_;
+  TopologyKeeper* const keeper_;
+  const Changed changed_;
+};
+
+// Writes it into the shard's nodes. Those that are not in sync are replicas.
+void ApplyMembership(const Membership& membership, ShardState* shard);
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_CLUSTER_MEMBERSHIP_H_

@@ -1,0 +1,490 @@
+#include "shard/shard_host.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/check.h"
+#include "engine/text.h"
+#include "replication/catch_up.h"
+#include "replication/join.h"
+
+namespace slotkv {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+constexpr absl::Duration kLastRetry = absl::Seconds(10);
+// How long calls that may read a copy that was dropped are waited for at a time.
+constexpr absl::Duration kClosePatience = absl::Minutes(1);
+
+SyncPolicy PolicyOf(Fsync fsync) {
+  switch (fsync) {
+    case Fsync::kAlways:
+      return SyncPolicy::kAlways;
+    case Fsync::kEverySecond:
+      return SyncPolicy::kEverySecond;
+    case Fsync::kNever:
+      break;
+  }
+  return SyncPolicy::kNever;
+}
+
+}  // namespace
+
+OpenZone* HostContext::FindZone(std::string_view name) const {
+  for (const std::unique_ptr<OpenZone>& zone : *zones) {
+    if (zone->state.name == name) return zone.get();
+  }
+  SLOTKV_CHECK(false);
+  return nullptr;
+}
+
+NodeOptions HostContext::MakeNodeOptions(const ClusterState& state, const ShardState& shard,
+                                         const NodeState& node) const {
+  OpenZone* const zone = FindZone(node.zone);
+  NodeOptions node_options;
+  node_options.disk = zone->disk.get();
+  node_options.workers = &zone->workers;
+  node_options.resources = resources;
+  node_options.directory = zone->directory->NodePath(node.id, node.incarnation);
+  node_options.identity = {state.id.bytes(), shard.id, node.id};
+  node_options.log.io = options->log_io;
+  return node_options;
+}
+
+ShardHost::ShardHost(ShardId id, const HostContext* context)
+    : id_(id),
+      context_(context),
+      membership_(id, context->keeper, [this](const ShardState& before, const ShardState& now) {
+        TellOfChange(before, now);
+      }) {}
+
+ShardHost::~ShardHost() = default;
+
+void ShardHost::TellOfChange(const ShardState& before, const ShardState& now) const {
+  const auto primary_of = [](const ShardState& shard) {
+    const auto it = std::find_if(shard.nodes.begin(), shard.nodes.end(),
+                                 [](const auto& node) { return node.role == Role::kPrimary; });
+    return it->id;
+  };
+  const NodeId primary = primary_of(now);
+  if (primary_of(before) != primary) {
+    context_->log(LogLevel::kWarning,
+                  absl::StrCat(id_.ToString(), ": ", primary.ToString(), " is the primary now"));
+    context_->tell(
+        [id = id_, primary](EventListener* listener) { listener->OnPromotion(id, primary); });
+  }
+  context_->tell_topology();
+}
+
+// ---- Opening ----
+
+void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
+  recovering_.clear();
+  for (const NodeState& node_state : shard.nodes) {
+    RecoveringCopy& copy = recovering_.emplace_back();
+    copy.id = node_state.id;
+    copy.in_sync = node_state.in_sync;
+    const OpenZone* const zone = context_->FindZone(node_state.zone);
+    {
+      absl::MutexLock lock(&mu_);
+      if (!zone->status.ok()) {
+        copy.status = absl::UnavailableError(
+            absl::StrCat("zone ", zone->state.name, " is down: ", zone->status.message()));
+      } else if (!MayOpen(node_state)) {
+        copy.status = absl::UnavailableError(absl::StrCat(node_state.id.ToString(), " is stopped"));
+      }
+    }
+    if (!copy.status.ok()) continue;
+    absl::StatusOr<std::unique_ptr<Node>> node =
+        Node::Open(context_->MakeNodeOptions(state, shard, node_state));
+    copy.status = node.status();
+    if (node.ok()) copy.node = *std::move(node);
+  }
+}
+
+uint64_t ShardHost::highest_clock_ms() const {
+  uint64_t highest_ms = 0;
+  for (const RecoveringCopy& copy : recovering_) {
+    if (copy.node != nullptr) highest_ms = std::max(highest_ms, copy.node->highest_clock_ms());
+  }
+  return highest_ms;
+}
+
+absl::Status ShardHost::Recover() {
+  absl::Status status = RecoverCopies(absl::MakeSpan(recovering_), context_->clock);
+  if (!status.ok()) recovering_.clear();
+  absl::MutexLock lock(&mu_);
+  status_ = status;
+  return status;
+}
+
+void ShardHost::ApplyTo(ShardState* shard) const {
+  Membership membership;
+  membership.epoch = shard->epoch.Next();
+  for (size_t i = 0; i < recovering_.size(); ++i) {
+    if (!recovering_[i].status.ok()) continue;
+    const NodeState& node = shard->nodes[i];
+    membership.in_sync.push_back({node.id, node.incarnation});
+    // It stays the primary if it can.
+    if (membership.in_sync.size() == 1 || node.role == Role::kPrimary) membership.primary = node.id;
+  }
+  ApplyMembership(membership, shard);
+}
+
+absl::Status ShardHost::Serve(const ShardState& shard) {
+  for (const RecoveringCopy& copy : recovering_) {
+    if (!copy.status.ok()) {
+      context_->log(LogLevel::kWarning, absl::StrCat(id_.ToString(), ": ", copy.id.ToString(),
+                                                     " is not in sync: ", copy.status.message()));
+    } else if (copy.node->log().last().epoch >= shard.epoch) {
+      return absl::DataLossError(absl::StrCat(
+          copy.node->directory(), ": the log has epoch ", copy.node->log().last().epoch.ToString(),
+          ", the topology has given out ", shard.epoch.ToString()));
+    }
+  }
+  std::shared_ptr<Group> group = MakeGroup(shard);
+  replayed_ = group->node()->replayed();
+  if (absl::Status status = group->StartEpoch(shard.epoch); !status.ok()) return status;
+  absl::MutexLock lock(&mu_);
+  group_ = std::move(group);
+  status_ = absl::OkStatus();
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
+  std::vector<Copy> copies;
+  for (size_t i = 0; i < recovering_.size(); ++i) {
+    if (!recovering_[i].status.ok()) continue;
+    const NodeState& node = shard.nodes[i];
+    Copy copy;
+    copy.id = node.id;
+    copy.incarnation = node.incarnation;
+    copy.zone = node.zone;
+    copy.local = Wrap(node.id, context_->FindZone(node.zone), std::move(recovering_[i].node));
+    copy.link = copy.local;
+    copies.push_back(std::move(copy));
+    if (node.role == Role::kPrimary) std::swap(copies.front(), copies.back());
+  }
+  recovering_.clear();
+  const Options& options = *context_->options;
+  CopiesOptions copies_options;
+  copies_options.node_timeout = options.node_timeout;
+  copies_options.operation_timeout = options.operation_timeout;
+  copies_options.min_in_sync_replicas = static_cast<size_t>(options.min_in_sync_replicas);
+  copies_options.auto_failover = options.auto_failover;
+  GroupOptions group_options;
+  group_options.operation_timeout = options.operation_timeout;
+  group_options.sync = PolicyOf(options.fsync);
+  return std::make_unique<Group>(
+      std::make_unique<Copies>(std::move(copies), &membership_, context_->clock, copies_options),
+      context_->clock, group_options);
+}
+
+// The copy is closed on a thread of its zone: that waits for what it has under way.
+std::shared_ptr<LocalReplica> ShardHost::Wrap(NodeId id, OpenZone* zone,
+                                              std::unique_ptr<Node> node) {
+  const auto open = std::make_shared<std::atomic<bool>>(true);
+  {
+    absl::MutexLock lock(&mu_);
+    open_[id] = open;
+  }
+  return std::shared_ptr<LocalReplica>(
+      new LocalReplica(std::move(node), &zone->workers, &zone->syncers),
+      [zone, open](LocalReplica* replica) {
+        zone->closers.Schedule([replica, open] {
+          delete replica;
+          open->store(false, std::memory_order_release);
+        });
+      });
+}
+
+// ---- Open ----
+
+std::shared_ptr<Group> ShardHost::group() const {
+  absl::MutexLock lock(&mu_);
+  return group_;
+}
+
+absl::Status ShardHost::status() const {
+  absl::MutexLock lock(&mu_);
+  return status_;
+}
+
+std::vector<NodeId> ShardHost::Up() const {
+  std::vector<NodeId> nodes;
+  const std::shared_ptr<Group> group = this->group();
+  if (group == nullptr) return nodes;
+  for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+    if (copy.failure.ok()) nodes.push_back(copy.id);
+  }
+  return nodes;
+}
+
+// Neither stopped, nor in a zone that is down, nor still open.
+bool ShardHost::MayOpen(const NodeState& node) {
+  if (stopped_.count(node.id) != 0) return false;
+  if (!context_->FindZone(node.zone)->status.ok()) return false;
+  return IsClosed(node.id);
+}
+
+bool ShardHost::IsClosed(NodeId node) const {
+  const auto open = open_.find(node);
+  return open == open_.end() || !open->second->load(std::memory_order_acquire);
+}
+
+std::optional<NodeState> ShardHost::NextToRejoin() {
+  const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
+  const ShardState* const shard = state->FindShard(id_);
+  if (shard == nullptr) return std::nullopt;
+  absl::MutexLock lock(&mu_);
+  for (const NodeState& node : shard->nodes) {
+    // Without a group any copy that is in sync will do; with one, those that are not are wanted.
+    if (node.in_sync == (group_ != nullptr) || !MayOpen(node)) continue;
+    const auto attempts = attempts_.find(node.id);
+    if (attempts == attempts_.end() || attempts->second.next <= absl::Now()) return node;
+  }
+  return std::nullopt;
+}
+
+void ShardHost::Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on) {
+  const std::shared_ptr<Group> group = this->group();
+  NoteAttempt(node.id, group == nullptr ? Revive() : RejoinNode(group.get(), node, go_on));
+}
+
+void ShardHost::DeleteWhenClosed(NodeId node, const OpenZone* zone) {
+  absl::MutexLock lock(&mu_);
+  doomed_.push_back({node, zone});
+}
+
+void ShardHost::DeleteDoomed() {
+  std::vector<Doomed> closed;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto first_closed = std::stable_partition(
+        doomed_.begin(), doomed_.end(),
+        [this](const Doomed& doomed)
+            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !IsClosed(doomed.node); });
+    closed.assign(first_closed, doomed_.end());
+    doomed_.erase(first_closed, doomed_.end());
+  }
+  for (const Doomed& doomed : closed) {
+    if (!doomed.zone->status.ok()) continue;
+    // Of all its incarnations.
+    const std::string prefix = absl::StrCat("node-", doomed.node.value(), ".");
+    absl::StatusOr<std::vector<std::string>> names = doomed.zone->disk->List(doomed.zone->path);
+    absl::Status status = names.status();
+    for (size_t i = 0; names.ok() && i < names->size(); ++i) {
+      if (!absl::StartsWith((*names)[i], prefix)) continue;
+      status.Update(doomed.zone->disk->DeleteTree(JoinPath(doomed.zone->path, (*names)[i])));
+    }
+    if (status.ok()) continue;
+    context_->log(LogLevel::kWarning, absl::StrCat(doomed.node.ToString(),
+                                                   " could not be deleted: ", status.message()));
+  }
+}
+
+void ShardHost::NoteAttempt(NodeId node, const absl::Status& status) {
+  if (!status.ok()) {
+    context_->log(LogLevel::kWarning,
+                  absl::StrCat(id_.ToString(), ": ", node.ToString(),
+                               " could not be brought back: ", status.message()));
+  }
+  absl::MutexLock lock(&mu_);
+  if (status.ok()) {
+    attempts_.erase(node);
+    return;
+  }
+  Attempts& attempts = attempts_[node];
+  attempts.delay = std::min(std::max(attempts.delay * 2, kFirstRetry), kLastRetry);
+  attempts.next = absl::Now() + attempts.delay;
+}
+
+void ShardHost::TellOfDrop(NodeId node, const absl::Status& why) const {
+  context_->log(LogLevel::kWarning, absl::StrCat(id_.ToString(), ": ", node.ToString(),
+                                                 " is not in sync: ", why.message()));
+  context_->tell([node, why](EventListener* listener) { listener->OnNodeOutOfSync(node, why); });
+}
+
+bool ShardHost::WantsReclaim() {
+  absl::MutexLock lock(&mu_);
+  if (!to_retire_.empty() || !doomed_.empty()) return true;
+  if (group_ != nullptr && group_->copies()->HasDropped()) return true;
+  return reclaiming_ || (!stopped_.empty() && group_ != nullptr);
+}
+
+void ShardHost::Reclaim() {
+  if (const std::shared_ptr<Group> group = this->group(); group != nullptr) {
+    // One that was stopped while it came back.
+    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+      if (copy.failure.ok() && IsStopped(copy.id)) StopNode(copy.id).IgnoreError();
+    }
+    for (Copies::Dropped& dropped : group->copies()->TakeDropped()) {
+      TellOfDrop(dropped.copy.id, dropped.why);
+      dropped_.push_back(std::move(dropped.copy));
+    }
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    for (std::shared_ptr<Group>& group : to_retire_) retired_.push_back(std::move(group));
+    to_retire_.clear();
+    reclaiming_ = !dropped_.empty() || !retired_.empty();
+  }
+  if (!dropped_.empty() || !retired_.empty()) {
+    absl::MutexLock lock(context_->gate_mu);
+    if (!context_->gate->AwaitRunningCalls(absl::Now() + kClosePatience)) return;
+    dropped_.clear();
+    retired_.clear();
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    reclaiming_ = false;
+  }
+  DeleteDoomed();
+}
+
+// No copy is served, and one that is in sync may be opened again.
+absl::Status ShardHost::Revive() {
+  const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
+  OpenLogs(*state, *state->FindShard(id_));
+  if (absl::Status status = Recover(); !status.ok()) return status;
+  ShardState shard = *state->FindShard(id_);
+  ApplyTo(&shard);
+  Membership membership;
+  membership.epoch = shard.epoch;
+  for (const NodeState& node : shard.nodes) {
+    if (node.role == Role::kPrimary) membership.primary = node.id;
+    if (node.in_sync) membership.in_sync.push_back({node.id, node.incarnation});
+  }
+  absl::Status status = membership_.Change(membership, context_->options->operation_timeout);
+  if (status.ok()) status = Serve(shard);
+  if (!status.ok()) {
+    recovering_.clear();
+    return status;
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    context_->router->SetGroup(id_, group_.get(), status_);
+  }
+  context_->tell_topology();
+  return absl::OkStatus();
+}
+
+absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
+                                   absl::FunctionRef<absl::Status()> go_on) {
+  const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
+  const ShardState& shard = *state->FindShard(id_);
+  OpenZone* const zone = context_->FindZone(node.zone);
+  NodeOptions options = context_->MakeNodeOptions(*state, shard, node);
+  const std::string old_directory = options.directory;
+  const std::shared_ptr<LocalReplica> primary = group->copies()->InSync().front().local;
+  const auto may_go_on = [&] {
+    if (IsStopped(node.id)) return absl::CancelledError("it was stopped");
+    if (this->group().get() != group) return absl::CancelledError("no copy serves any more");
+    return go_on();
+  };
+  JoiningCopy joining;
+  joining.id = node.id;
+  joining.incarnation = node.incarnation;
+  joining.zone = node.zone;
+  absl::StatusOr<std::unique_ptr<Node>> opened =
+      OpenToCatchUp(options, *group->copies(), primary->node()->log());
+  std::optional<Log::Pin> pin;  // what the new copy lacks
+  bool anew = false;
+  if (absl::IsDataLoss(opened.status()) || absl::IsNotFound(opened.status())) {
+    context_->log(LogLevel::kInfo,
+                  absl::StrCat(node.id.ToString(), " is built anew: ", opened.status().message()));
+    ++joining.incarnation;
+    options.directory = zone->directory->NodePath(node.id, joining.incarnation);
+    // An earlier attempt may have come so far.
+    opened = OpenToCatchUp(options, *group->copies(), primary->node()->log());
+    anew = true;
+  }
+  if (anew && !opened.ok()) {
+    absl::StatusOr<Log::Pin> copied =
+        Node::CreateCopy(options, primary->node(), [&](uint64_t, uint64_t) { return may_go_on(); });
+    if (!copied.ok()) return copied.status();
+    pin = *std::move(copied);
+    opened = Node::Open(options);
+    if (!opened.ok()) return opened.status();
+    if (absl::Status s = (*opened)->Recover(context_->clock); !s.ok()) return s;
+  }
+  if (!opened.ok()) return opened.status();
+  joining.node = *std::move(opened);
+  const absl::Status status = JoinCopy(
+      group, std::move(joining),
+      [&](std::unique_ptr<Node> joined) { return Wrap(node.id, zone, std::move(joined)); },
+      may_go_on);
+  if (!status.ok()) return status;
+  if (IsStopped(node.id)) return StopNode(node.id);  // meanwhile
+  context_->log(LogLevel::kInfo,
+                absl::StrCat(id_.ToString(), ": ", node.id.ToString(), " is in sync again"));
+  context_->tell([id = node.id, rebuilt = anew](EventListener* listener) {
+    listener->OnNodeInSync(id, rebuilt);
+  });
+  // Nothing names it any more. What cannot be deleted now is at the next Open.
+  if (anew) zone->disk->DeleteTree(old_directory).IgnoreError();
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<Node>> ShardHost::OpenToCatchUp(const NodeOptions& options,
+                                                               const Copies& copies,
+                                                               const Log& log) const {
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(options);
+  if (!node.ok()) return node;
+  const LogPosition last = (*node)->log().last();
+  if (copies.committed() < last.index) {
+    return absl::DataLossError(
+        absl::StrCat("its log has record ", last.index.ToString(), ", the shard's ends before"));
+  }
+  absl::Status status = CheckHas(log, last);
+  if (status.ok()) status = (*node)->Recover(context_->clock);
+  if (!status.ok()) return status;
+  return node;
+}
+
+bool ShardHost::IsStopped(NodeId node) const {
+  absl::MutexLock lock(&mu_);
+  return stopped_.count(node) != 0;
+}
+
+absl::Status ShardHost::StopNode(NodeId node) {
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_.insert(node);
+  }
+  const std::shared_ptr<Group> group = this->group();
+  if (group == nullptr) return absl::OkStatus();
+  const absl::Status why = absl::UnavailableError(absl::StrCat(node.ToString(), " was stopped"));
+  group->copies()->NoteFailure(node, why);
+  group->TakeCare();
+  const std::vector<Copies::CopyInfo> copies = group->copies()->InSync();
+  const bool dropped = std::none_of(copies.begin(), copies.end(),
+                                    [node](const auto& copy) { return copy.id == node; });
+  if (dropped) return absl::OkStatus();
+  const bool none_left = std::none_of(copies.begin(), copies.end(),
+                                      [](const auto& copy) { return copy.failure.ok(); });
+  if (!none_left) {
+    return absl::UnavailableError(
+        absl::StrCat(node.ToString(), " is not dropped yet: ", group->WriteError().message()));
+  }
+  // The last one. It stays in sync, but nobody serves it.
+  absl::MutexLock lock(&mu_);
+  if (group_ != group) return absl::OkStatus();
+  status_ = why;
+  to_retire_.push_back(std::move(group_));
+  group_ = nullptr;
+  context_->router->SetGroup(id_, nullptr, why);
+  return absl::OkStatus();
+}
+
+void ShardHost::StartNode(NodeId node) {
+  absl::MutexLock lock(&mu_);
+  stopped_.erase(node);
+  attempts_.erase(node);
+}
+
+}  // namespace slotkv

@@ -1,0 +1,170 @@
+// One shard's nodes in this process: opened and made equal, served, replaced when they fail, and
+// brought back when they can be.
+//
+//            OpenLogs ─▶ Recover ─▶ (topology) ─▶ Serve ──▶ [ group ]
+//                                                             │ a copy fails, or is stopped
+//   in sync again ◀── JoinCopy ◀── catch up, or build anew ◀──┘ dropped ─▶ closed when no call that
+//                                                                          may read it is left
+//
+// If the last copy is stopped the shard is not served; when one that is in sync may be used again
+// it goes through these stages anew.
+//
+// Thread safety: the functions of the opening belong to one thread, before anything else is called;
+// Reclaim to one at a time, and so does Rejoin; all others to any.
+#ifndef SLOTKV_SHARD_SHARD_HOST_H_
+#define SLOTKV_SHARD_SHARD_HOST_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/expiry_clock.h"
+#include "engine/store_resources.h"
+#include "replication/group.h"
+#include "replication/recovery.h"
+#include "shard/call_gate.h"
+#include "shard/cluster_membership.h"
+#include "shard/event_queue.h"
+#include "shard/open_zone.h"
+#include "shard/router.h"
+#include "shard/topology_keeper.h"
+#include "slotkv/logger.h"
+#include "slotkv/options.h"
+
+namespace slotkv {
+
+// What the shards of a cluster share. All of it outlives them.
+struct HostContext {
+  const Options* options = nullptr;
+  std::vector<std::unique_ptr<OpenZone>>* zones = nullptr;
+  StoreResources* resources = nullptr;
+  TopologyKeeper* keeper = nullptr;
+  ExpiryClock* clock = nullptr;
+  CallGate* gate = nullptr;
+  absl::Mutex* gate_mu = nullptr;  // held by the one who waits for running calls
+  Router* router = nullptr;
+  // Called on any thread.
+  std::function<void(LogLevel, std::string_view)> log;
+  std::function<void(EventQueue::Event)> tell;
+  // Delivers OnTopologyChange.
+  std::function<void()> tell_topology;
+
+  // A valid topology names no others.
+  OpenZone* FindZone(std::string_view name) const;
+  NodeOptions MakeNodeOptions(const ClusterState& state, const ShardState& shard,
+                              const NodeState& node) const;
+};
+
+class ShardHost {
+ public:
+  ShardHost(ShardId id, const HostContext* context);
+  ~ShardHost();
+  ShardHost(const ShardHost&) = delete;
+  ShardHost& operator=(const ShardHost&) = delete;
+
+  // ---- Opening, in this order ----
+
+  void OpenLogs(const ClusterState& state, const ShardState& shard);
+  // The highest time in the logs.
+  uint64_t highest_clock_ms() const;
+  // Makes the copies equal. An error: there is none that can be used.
+  absl::Status Recover();
+  // Writes the next epoch, and who is in sync, into the topology to come.
+  void ApplyTo(ShardState* shard) const;
+  // `shard` is durable. Begins its epoch.
+  absl::Status Serve(const ShardState& shard);
+
+  // ---- Open ----
+
+  ShardId id() const { return id_; }
+  // Null if no copy can be used; status() says why.
+  std::shared_ptr<Group> group() const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
+  // The nodes that are kept in sync here.
+  std::vector<NodeId> Up() const;
+  uint64_t replayed() const { return replayed_; }
+
+  // Whether Reclaim has something to do.
+  bool WantsReclaim() ABSL_LOCKS_EXCLUDED(mu_);
+  // Closes copies that were dropped, when the calls that may read them have ended, and deletes
+  // those of nodes that were removed.
+  void Reclaim() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // One that may be brought back now, if there is one.
+  std::optional<NodeState> NextToRejoin() ABSL_LOCKS_EXCLUDED(mu_);
+  // Brings it back. Takes as long as its data does to be copied; `go_on` is asked now and then, and
+  // its error ends it.
+  void Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // As if the process of that node were killed. Ok: it serves nothing any more.
+  absl::Status StopNode(NodeId node) ABSL_LOCKS_EXCLUDED(mu_);
+  // It is brought back in the background.
+  void StartNode(NodeId node) ABSL_LOCKS_EXCLUDED(mu_);
+  // The topology does not name the node any more: deletes what it has in the zone when its files
+  // are closed.
+  void DeleteWhenClosed(NodeId node, const OpenZone* zone) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Doomed {
+    NodeId node;
+    const OpenZone* zone = nullptr;
+  };
+
+  struct Attempts {
+    absl::Time next = absl::InfinitePast();
+    absl::Duration delay;
+  };
+
+  void TellOfDrop(NodeId node, const absl::Status& why) const;
+  void TellOfChange(const ShardState& before, const ShardState& now) const;
+  std::unique_ptr<Group> MakeGroup(const ShardState& shard);
+  std::shared_ptr<LocalReplica> Wrap(NodeId id, OpenZone* zone, std::unique_ptr<Node> node);
+  bool MayOpen(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsClosed(NodeId node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DeleteDoomed() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Revive();
+  absl::Status RejoinNode(Group* group, const NodeState& node,
+                          absl::FunctionRef<absl::Status()> go_on);
+  absl::StatusOr<std::unique_ptr<Node>> OpenToCatchUp(const NodeOptions& options,
+                                                      const Copies& copies, const Log& log) const;
+  bool IsStopped(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteAttempt(NodeId node, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const ShardId id_;
+  const HostContext* const context_;
+  ClusterMembership membership_;
+
+  // The opening's, and Rejoin's. As the topology's nodes.
+  std::vector<RecoveringCopy> recovering_;
+  // Reclaim's: readers may still be there.
+  std::vector<Copy> dropped_;
+  std::vector<std::shared_ptr<Group>> retired_;
+  std::atomic<uint64_t> replayed_{0};
+
+  mutable absl::Mutex mu_;
+  std::shared_ptr<Group> group_ ABSL_GUARDED_BY(mu_);
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+  std::set<NodeId> stopped_ ABSL_GUARDED_BY(mu_);
+  std::map<NodeId, Attempts> attempts_ ABSL_GUARDED_BY(mu_);
+  // Whether the node's last copy in this process still has its files open.
+  std::map<NodeId, std::shared_ptr<std::atomic<bool>>> open_ ABSL_GUARDED_BY(mu_);
+  std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);
+  bool reclaiming_ ABSL_GUARDED_BY(mu_) = false;  // dropped_ or retired_ is not empty
+  // StopNode has taken it from group_; for Reclaim to close.
+  std::vector<std::shared_ptr<Group>> to_retire_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace slotkv
+
+#endif  // SLOTKV_SHARD_SHARD_HOST_H_
