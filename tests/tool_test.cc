@@ -149,7 +149,7 @@ TEST_F(ToolTest, TeachesItsUse) {
   EXPECT_THAT(Run({"--help"}).out,
               AllOf(HasSubstr("slotkv tour"), HasSubstr("load"), Not(HasSubstr("tour-writer"))));
   for (const char* const command : {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour",
-                                    "hget", "scan", "stats", "bench"}) {
+                                    "hget", "scan", "stats", "bench", "replicas", "promote"}) {
     const Outcome help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, ContainsRegex(absl::StrCat("Examples?:\n  slotkv ", command)));
@@ -460,7 +460,7 @@ TEST_F(ToolTest, TourShowsThatNothingIsLost) {
   EXPECT_EQ(tour.exit_code, 0) << tour.err;
   EXPECT_EQ(tour.err, "");
   EXPECT_THAT(tour.out, AllOf(HasSubstr("1. "), HasSubstr("\nacknowledged writes lost: 0\n"),
-                              HasSubstr("\nverify: ok\n")));
+                              HasSubstr("\nfailover time: "), HasSubstr("\nverify: ok\n")));
   EXPECT_EQ(RunOn("get", {"session:0"}).exit_code, 0);
   ExpectFailure(Run({"tour", "--sessions", "1", "--threads", "x"}), 2, "--threads");
   // It does not touch a cluster that is there.

@@ -26,6 +26,7 @@ void AddBenchCommand(CLI::App* app, Run* run);
 void AddHashCommands(CLI::App* app, Run* run);
 void AddKeyCommands(CLI::App* app, Run* run);
 void AddLoadCommand(CLI::App* app, Run* run);
+void AddReplicaCommands(CLI::App* app, Run* run);
 void AddScanCommand(CLI::App* app, Run* run);
 void AddStatsCommand(CLI::App* app, Run* run);
 void AddTourCommands(CLI::App* app, Run* run);

@@ -23,6 +23,7 @@ constexpr const char* kFooter =
     "  slotkv scan --dir /tmp/sessions --prefix session: --values\n"
     "  slotkv stats --dir /tmp/sessions\n"
     "  slotkv verify --dir /tmp/sessions\n"
+    "  slotkv replicas /tmp/sessions\n"
     "\n"
     "'slotkv COMMAND --help' says more about each. One process at a time can open a cluster.\n"
     "Exit codes: 0 done, 1 failed or no such key, 2 wrong usage.\n";
@@ -52,6 +53,7 @@ int Main(int argc, char** argv) {
   slotkv::tools::AddHashCommands(&app, &run);
   slotkv::tools::AddScanCommand(&app, &run);
   slotkv::tools::AddStatsCommand(&app, &run);
+  slotkv::tools::AddReplicaCommands(&app, &run);
   slotkv::tools::AddBenchCommand(&app, &run);
   try {
     app.parse(slotkv::tools::ParserArguments(argc, argv));

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "nlohmann/json.hpp"
+#include "tools/replicas_text.h"
 
 namespace slotkv::tools {
 namespace {
@@ -32,20 +33,45 @@ Json LatencyJson(const Histogram& latency) {
           {"p999", us(latency.Percentile(99.9))}};
 }
 
+// Null if it is ok.
+Json FailureJson(const absl::Status& status) {
+  return status.ok() ? Json() : Json(status.ToString());
+}
+
+std::string WriteStatus(const ShardStats& shard) {
+  return shard.write_status.ok() ? "ok" : shard.write_status.ToString();
+}
+
+// Of a copy that is not in use there are no numbers.
 Json NodeJson(const NodeStats& node) {
+  const bool known = HasNumbers(node);
+  const auto number = [known](uint64_t value) { return known ? Json(value) : Json(); };
   return {{"id", node.info.id.ToString()},
-          {"role", node.info.role == Role::kPrimary ? "primary" : "replica"},
+          {"role", RoleName(node.info.role)},
           {"zone", node.info.zone},
           {"up", node.info.up},
           {"in_sync", node.info.in_sync},
-          {"log_last", node.last.value()},
-          {"log_synced", node.synced.value()},
-          {"applied", node.applied.value()},
-          {"replayed", node.replayed},
-          {"log_bytes", node.log_bytes},
-          {"log_segments", node.log_segments},
-          {"table_bytes", node.table_bytes},
-          {"memtable_bytes", node.memtable_bytes}};
+          {"failure", FailureJson(node.failure)},
+          {"log_last", number(node.last.value())},
+          {"log_synced", number(node.synced.value())},
+          {"applied", number(node.applied.value())},
+          {"lag_bytes", number(node.lag_bytes)},
+          {"replayed", number(node.replayed)},
+          {"log_bytes", number(node.log_bytes)},
+          {"log_segments", number(node.log_segments)},
+          {"table_bytes", number(node.table_bytes)},
+          {"memtable_bytes", number(node.memtable_bytes)}};
+}
+
+Json NodesJson(const ShardStats& shard) {
+  Json nodes = Json::array();
+  for (const NodeStats& node : shard.nodes) nodes.push_back(NodeJson(node));
+  return nodes;
+}
+
+// On one line. An error's text may have a path in it, in any bytes.
+std::string TextOf(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStats& stats) {
@@ -60,15 +86,13 @@ Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStat
       }
     }
   }
-  Json nodes = Json::array();
-  for (const NodeStats& node : shard.nodes) nodes.push_back(NodeJson(node));
   return {{"id", shard.id.ToString()},
           {"slots", shard.slots},
           {"slot_ranges", std::move(ranges)},
           {"keys", OrNull(keys)},
           {"bytes", OrNull(bytes)},
           {"estimated_keys", shard.estimated_keys},
-          {"write_status", shard.write_status.ok() ? "ok" : shard.write_status.ToString()},
+          {"write_status", WriteStatus(shard)},
           {"reads", shard.reads},
           {"hits", shard.hits},
           {"writes", shard.writes},
@@ -76,7 +100,7 @@ Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStat
           {"bytes_written", shard.bytes_written},
           {"read_latency_us", LatencyJson(shard.read_latency)},
           {"write_latency_us", LatencyJson(shard.write_latency)},
-          {"nodes", std::move(nodes)}};
+          {"nodes", NodesJson(shard)}};
 }
 
 Json SlotsJson(const ClusterStats& stats) {
@@ -118,8 +142,17 @@ std::string StatsJson(const ClusterStats& stats, const Topology& topology) {
                      {"loads_not_stored", stats.loads_not_stored},
                      {"shards", std::move(shards)},
                      {"slots", SlotsJson(stats)}};
-  // An error's text may have a path in it, in any bytes.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return TextOf(json);
+}
+
+std::string ReplicasJson(const ClusterStats& stats) {
+  Json shards = Json::array();
+  for (const ShardStats& shard : stats.shards) {
+    shards.push_back({{"id", shard.id.ToString()},
+                      {"write_status", WriteStatus(shard)},
+                      {"nodes", NodesJson(shard)}});
+  }
+  return TextOf({{"epoch", stats.epoch.value()}, {"shards", std::move(shards)}});
 }
 
 }  // namespace slotkv::tools

@@ -12,6 +12,9 @@ namespace slotkv::tools {
 // slot is in arrays, one element a slot.
 std::string StatsJson(const ClusterStats& stats, const Topology& topology);
 
+// The epoch and the copies of each shard alone, as StatsJson has them.
+std::string ReplicasJson(const ClusterStats& stats);
+
 }  // namespace slotkv::tools
 
 #endif  // SLOTKV_TOOLS_STATS_JSON_H_

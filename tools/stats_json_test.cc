@@ -103,6 +103,61 @@ TEST_F(StatsJsonTest, TakesErrorsInAnyBytes) {
   EXPECT_EQ(status.find("DATA_LOSS: /disk/"), 0);
 }
 
+TEST_F(StatsJsonTest, ShowsNodes) {
+  NodeStats& node = stats_.shards[0].nodes[0];
+  node.info.role = Role::kReplica;
+  node.last = LogIndex(9);
+  node.synced = LogIndex(8);
+  node.applied = LogIndex(7);
+  node.lag_bytes = 123;
+  node.log_bytes = 4;
+  node.table_bytes = 5;
+  node.memtable_bytes = 6;
+  node.failure = absl::UnavailableError("slow");
+  const Json json = Parsed()["shards"][0]["nodes"][0];
+  EXPECT_EQ(json["id"], "node-1");
+  EXPECT_EQ(json["role"], "replica");
+  EXPECT_EQ(json["zone"], "zone-a");
+  EXPECT_EQ(json["up"], true);
+  EXPECT_EQ(json["in_sync"], true);
+  EXPECT_EQ(json["log_last"], 9);
+  EXPECT_EQ(json["log_synced"], 8);
+  EXPECT_EQ(json["applied"], 7);
+  EXPECT_EQ(json["lag_bytes"], 123);
+  EXPECT_EQ(json["log_bytes"], 4);
+  EXPECT_EQ(json["table_bytes"], 5);
+  EXPECT_EQ(json["memtable_bytes"], 6);
+  EXPECT_EQ(json["failure"], "UNAVAILABLE: slow");
+  EXPECT_TRUE(Parsed()["shards"][1]["nodes"][0]["failure"].is_null());
+}
+
+TEST_F(StatsJsonTest, KnowsNoNumbersOfNodesThatAreNotInUse) {
+  stats_.shards[0].nodes[0].info.up = false;
+  stats_.shards[1].nodes[0].info.in_sync = false;
+  const Json json = Parsed();
+  for (const Json& shard : json["shards"]) {
+    const Json& node = shard["nodes"][0];
+    for (const char* const name : {"log_last", "log_synced", "applied", "lag_bytes", "log_bytes",
+                                   "table_bytes", "memtable_bytes"}) {
+      EXPECT_TRUE(node[name].is_null()) << name;
+    }
+  }
+}
+
+TEST_F(StatsJsonTest, ShowsReplicasAlone) {
+  stats_.shards[1].write_status = absl::UnavailableError("stopped");
+  const std::string text = ReplicasJson(stats_);
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  const Json json = Json::parse(text), whole = Parsed();
+  EXPECT_EQ(json["epoch"], 7);
+  ASSERT_EQ(json["shards"].size(), 2);
+  EXPECT_EQ(json["shards"][0]["id"], "shard-1");
+  EXPECT_EQ(json["shards"][0]["write_status"], "ok");
+  EXPECT_EQ(json["shards"][1]["write_status"], "UNAVAILABLE: stopped");
+  EXPECT_EQ(json["shards"][1]["nodes"], whole["shards"][1]["nodes"]);
+  EXPECT_FALSE(json.contains("slots"));
+}
+
 TEST_F(StatsJsonTest, TakesAClosedCluster) {
   const Json json = Json::parse(StatsJson(ClusterStats(), Topology()));
   EXPECT_EQ(json["shards"].size(), 0);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "tools/command_line.h"
+#include "tools/replicas_text.h"
 #include "tools/slot_balance.h"
 #include "tools/text.h"
 
@@ -78,26 +79,29 @@ std::string ShardsText(const Measured& measured, const Topology& topology, Drawn
 }
 
 std::string NodesText(const ClusterStats& stats) {
-  constexpr char kNodeRow[] = "%-11s %-11s %-7s %-8s %-6s %12s %12s %12s %10s %10s %10s\n";
-  std::string text = absl::StrFormat(kNodeRow, "node", "shard", "role", "zone", "", "log: last",
-                                     "synced", "in store", "log", "tables", "memtables");
+  constexpr char kNodeRow[] =
+      "%-11s %-11s %-7s %-8s %-4s %-7s %12s %12s %12s %10s %10s %10s %10s\n";
+  std::string text =
+      absl::StrFormat(kNodeRow, "node", "shard", "role", "zone", "up", "in sync", "log: last",
+                      "synced", "in store", "lag", "log", "tables", "memtables");
+  std::string failures;
   for (const ShardStats& shard : stats.shards) {
     for (const NodeStats& node : shard.nodes) {
-      const char* const state = !node.info.up ? "down" : node.info.in_sync ? "up" : "behind";
+      const bool known = HasNumbers(node);
+      const auto number = [known](uint64_t value) { return known ? WithCommas(value) : "-"; };
+      const auto bytes = [known](uint64_t value) { return known ? ByteSize(value) : "-"; };
       absl::StrAppendFormat(&text, kNodeRow, node.info.id.ToString(), shard.id.ToString(),
-                            node.info.role == Role::kPrimary ? "primary" : "replica",
-                            node.info.zone, state, WithCommas(node.last.value()),
-                            WithCommas(node.synced.value()), WithCommas(node.applied.value()),
-                            ByteSize(node.log_bytes), ByteSize(node.table_bytes),
-                            ByteSize(node.memtable_bytes));
+                            RoleName(node.info.role), node.info.zone, node.info.up ? "yes" : "no",
+                            node.info.in_sync ? "yes" : "no", number(node.last.value()),
+                            number(node.synced.value()), number(node.applied.value()),
+                            bytes(node.lag_bytes), bytes(node.log_bytes), bytes(node.table_bytes),
+                            bytes(node.memtable_bytes));
+      if (node.failure.ok()) continue;
+      absl::StrAppend(&failures, node.info.id.ToString(),
+                      " is failing: ", Escaped(MessageOf(node.failure)), "\n");
     }
   }
-  for (const ShardStats& shard : stats.shards) {
-    if (shard.write_status.ok()) continue;
-    absl::StrAppend(&text, shard.id.ToString(), " takes no writes: ", MessageOf(shard.write_status),
-                    "\n");
-  }
-  return text;
+  return absl::StrCat(text, failures, RefusalsText(stats));
 }
 
 // A key of those that are the most in the slot: of the commonest hash tag.

@@ -13,6 +13,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "slotkv/slot.h"
 #include "slotkv/topology.h"
@@ -20,9 +21,11 @@
 #include "tools/command_line.h"
 #include "tools/interrupt.h"
 #include "tools/parallel.h"
+#include "tools/replicas_text.h"
 #include "tools/temporary_directory.h"
 #include "tools/text.h"
 #include "tools/tour_crash.h"
+#include "tools/tour_failover.h"
 #include "tools/tour_session.h"
 
 namespace slotkv::tools {
@@ -56,14 +59,21 @@ class Stopwatch {
   const absl::Time start_ = absl::Now();
 };
 
+// "primary node-1 in zone-a, replica node-2 in zone-b"
+std::string PlacesText(const ShardInfo& shard) {
+  return absl::StrJoin(shard.nodes, ", ", [](std::string* out, const NodeInfo& node) {
+    absl::StrAppend(out, RoleName(node.role), " ", node.id.ToString(), " in ", node.zone);
+  });
+}
+
 class Tour {
  public:
   Tour(TourFlags flags, std::string dir) : flags_(std::move(flags)), dir_(std::move(dir)) {}
 
   absl::Status Run() {
     using Step = absl::Status (Tour::*)();
-    for (const Step step :
-         {&Tour::Create, &Tour::Load, &Tour::Read, &Tour::Expire, &Tour::Crash, &Tour::Verify}) {
+    for (const Step step : {&Tour::Create, &Tour::Load, &Tour::Read, &Tour::Expire, &Tour::Crash,
+                            &Tour::LoseAZone, &Tour::Verify}) {
       absl::Status done = (this->*step)();
       if (!done.ok()) return done;
       if (std::fflush(stdout) != 0) return absl::ErrnoToStatus(errno, "the standard output");
@@ -79,6 +89,8 @@ class Tour {
   absl::Status Expire();
   absl::Status ShowTimes();
   absl::Status Crash();
+  absl::Status LoseAZone();
+  absl::Status CheckLost(uint64_t lost);
   absl::Status Verify();
 
   absl::Status Open(const Options& options);
@@ -111,15 +123,15 @@ absl::Status Tour::Create() {
   const Stopwatch watch;
   Options options;
   options.error_if_exists = true;
+  options.replicas_per_shard = 1;
   absl::Status opened = Open(options);
   if (!opened.ok()) return opened;
   const Topology topology = cluster_->GetTopology();
   absl::PrintF("1. A cluster: %d hash slots, spread over %s, in this process. Created in %s.\n",
                kSlotCount, Count(topology.shards().size(), "shard"), watch.Milliseconds());
   for (const ShardInfo& shard : topology.shards()) {
-    absl::PrintF("     %-9s %5d slots, from %d to %d; primary %s in %s\n", shard.id.ToString(),
-                 shard.SlotCount(), shard.slots.front().first, shard.slots.back().last,
-                 shard.primary().id.ToString(), shard.primary().zone);
+    absl::PrintF("     %-9s %5d slots, from %d to %d; %s\n", shard.id.ToString(), shard.SlotCount(),
+                 shard.slots.front().first, shard.slots.back().last, PlacesText(shard));
   }
   return absl::OkStatus();
 }
@@ -227,13 +239,49 @@ absl::Status Tour::Crash() {
                Count(check->acknowledged, "write"), WithCommas(check->unacknowledged));
   absl::PrintF("     Opened again in %s, and all of it read, with the %s from before.\n", recovery,
                Count(flags_.sessions, "session"));
-  absl::PrintF("acknowledged writes lost: %d\n", check->lost);
-  if (check->lost != 0) return absl::DataLossError("acknowledged writes were lost");
+  return CheckLost(check->lost);
+}
+
+absl::Status Tour::CheckLost(uint64_t lost) {
+  absl::PrintF("acknowledged writes lost: %d\n", lost);
+  if (lost != 0) return absl::DataLossError("acknowledged writes were lost");
   return absl::OkStatus();
 }
 
+absl::Status Tour::LoseAZone() {
+  absl::StatusOr<std::string> zone = ZoneToLose(cluster_->GetTopology());
+  if (!zone.ok()) return zone.status();
+  absl::PrintF("6. A lost disk: %s goes away under writes from %s, and comes back.\n", *zone,
+               Count(flags_.threads, "thread"));
+  std::fflush(stdout);
+  const uint64_t writes_min =
+      std::max<uint64_t>(flags_.sessions / 64 / static_cast<uint64_t>(flags_.threads), 50);
+  absl::StatusOr<Failover> failover =
+      LoseZone(cluster_.get(), *zone, flags_.threads, writes_min, interrupt_);
+  if (!failover.ok()) return failover.status();
+  for (const Takeover& takeover : failover->takeovers) {
+    absl::PrintF("     %-9s %s in %s took over from %s\n", takeover.shard.ToString(),
+                 takeover.primary.id.ToString(), takeover.primary.zone,
+                 takeover.lost.id.ToString());
+  }
+  absl::PrintF("     %s failed. All copies in sync again %.0f ms after %s came back.\n",
+               Count(failover->failed, "write"), absl::ToDoubleMilliseconds(failover->return_time),
+               *zone);
+  absl::StatusOr<FailoverCheck> check =
+      CheckOutcomes(cluster_.get(), failover->outcomes, interrupt_);
+  if (!check.ok()) return check.status();
+  absl::Status others = CheckSessions(0, flags_.sessions);
+  if (!others.ok()) return others;
+  absl::PrintF("     %s compared with what is read, and the %s from before.\n",
+               Count(check->acknowledged, "acknowledged write"), Count(flags_.sessions, "session"));
+  absl::PrintF("failover time: %.1f ms, the longest that a thread could not write to a shard\n",
+               absl::ToDoubleMilliseconds(failover->failover_time));
+  return CheckLost(check->lost);
+}
+
 absl::Status Tour::Verify() {
-  absl::PrintF("6. Verify: every checksum, record, slot and owner is checked.\n");
+  absl::PrintF(
+      "7. Verify: every checksum, record, slot and owner is checked, and copies are compared.\n");
   return VerifyAndPrint(cluster_.get(), "     ");
 }
 
@@ -264,9 +312,11 @@ int RunTour(const TourFlags& flags) {
 
 constexpr const char* kFooter =
     "Makes a cluster in a temporary directory, writes sessions from several threads, reads them\n"
-    "back, lets some expire, kills a process with kill -9 while it writes, and looks for every\n"
-    "write that had been acknowledged. It takes a few seconds, prints what happened, and removes\n"
-    "what it made. Exit code 1 if anything is not as it should be.\n"
+    "back, lets some expire, kills a process with kill -9 while it writes, takes one of three "
+    "zones\n"
+    "away and brings it back while threads write, and looks for every write that had been\n"
+    "acknowledged. It takes a few seconds, prints what happened, and removes what it made. Exit\n"
+    "code 1 if anything is not as it should be.\n"
     "\n"
     "Examples:\n"
     "  slotkv tour\n"
@@ -292,7 +342,7 @@ void AddTourWriter(CLI::App* app, Run* run) {
 void AddTourCommands(CLI::App* app, Run* run) {
   auto flags = std::make_shared<TourFlags>();
   CLI::App* const command = app->add_subcommand(
-      "tour", "Shows what slotkv does: writes, reads, expiry, and a kill -9 survived");
+      "tour", "Shows what slotkv does: writes, reads, expiry, a kill -9 and a lost disk survived");
   command->add_option("--sessions", flags->sessions, "Sessions to write")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}))
       ->capture_default_str()

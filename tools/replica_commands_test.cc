@@ -1,0 +1,134 @@
+// The commands as slotkv runs them: arguments, outputs, exit codes.
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "slotkv/cluster.h"
+#include "tests/test_support.h"
+#include "tools/command_line.h"
+
+namespace slotkv::tools {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+struct Outcome {
+  int exit_code = 0;
+  std::string out;
+  std::string err;
+};
+
+class ReplicaCommandsTest : public testing::Test {
+ protected:
+  ReplicaCommandsTest() {
+    Options options;
+    options.replicas_per_shard = 1;
+    EXPECT_THAT(Cluster::Open(options, cluster()), IsOk());
+  }
+
+  Outcome Run(const std::vector<std::string>& arguments) {
+    std::vector<char*> argv = {const_cast<char*>("slotkv")};
+    for (const std::string& argument : arguments) {
+      argv.push_back(const_cast<char*>(argument.data()));
+    }
+    CLI::App app;
+    app.require_subcommand(1);
+    tools::Run run;
+    AddReplicaCommands(&app, &run);
+    try {
+      app.parse(ParserArguments(static_cast<int>(argv.size()), argv.data()));
+    } catch (const CLI::ParseError& error) {
+      return {kExitUsage, "", error.what()};
+    }
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Outcome outcome;
+    outcome.exit_code = run();
+    outcome.out = testing::internal::GetCapturedStdout();
+    outcome.err = testing::internal::GetCapturedStderr();
+    return outcome;
+  }
+
+  void ExpectFailure(const std::vector<std::string>& arguments, int exit_code,
+                     const std::string& err) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, exit_code);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr(err));
+  }
+
+  std::string cluster() const { return directory_.Path("cluster"); }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(ReplicaCommandsTest, ShowsReplicas) {
+  const Outcome text = Run({"replicas", cluster()});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("3 shards, 6 nodes, 6 in sync\n"));
+  EXPECT_THAT(text.out, ContainsRegex("\nshard-3 +node-[0-9] primary zone-[abc] in sync, lag 0 "
+                                      "bytes +node-[0-9] replica zone-[abc] in sync, lag "));
+  EXPECT_THAT(Run({"replicas", "--dir", cluster()}).out, HasSubstr("\nshard-3 "));
+
+  const Outcome machine = Run({"replicas", cluster(), "--json"});
+  EXPECT_EQ(machine.exit_code, 0) << machine.err;
+  const auto json = nlohmann::json::parse(machine.out, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(json.is_object());
+  ASSERT_EQ(json["shards"].size(), 3);
+  for (const auto& shard : json["shards"]) {
+    ASSERT_EQ(shard["nodes"].size(), 2);
+    EXPECT_EQ(shard["nodes"][0]["in_sync"], true);
+  }
+}
+
+TEST_F(ReplicaCommandsTest, ShowsAZoneThatIsGone) {
+  std::filesystem::rename(cluster() + "/zone-b", directory_.Path("away"));
+  const Outcome text = Run({"replicas", cluster()});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("6 nodes, 4 in sync\n"));
+  EXPECT_THAT(text.out, ContainsRegex("node-[0-9] replica zone-b down"));
+}
+
+TEST_F(ReplicaCommandsTest, Promotes) {
+  const Outcome promoted = Run({"promote", cluster(), "shard-2"});
+  EXPECT_EQ(promoted.exit_code, 0) << promoted.err;
+  EXPECT_EQ(promoted.err, "");
+  EXPECT_THAT(promoted.out,
+              MatchesRegex("before: shard-2 +node-3 primary [^\n]+ node-4 replica [^\n]+\n"
+                           "after:  shard-2 +node-3 replica [^\n]+ node-4 primary [^\n]+\n"));
+  // It stays so, and goes back.
+  EXPECT_THAT(Run({"replicas", cluster()}).out, ContainsRegex("shard-2 +node-3 replica"));
+  const Outcome back = Run({"promote", "--dir", cluster(), "2", "node-3"});
+  EXPECT_EQ(back.exit_code, 0) << back.err;
+  EXPECT_THAT(back.out, ContainsRegex("\nafter:  shard-2 +node-3 primary"));
+}
+
+TEST_F(ReplicaCommandsTest, RefusesToPromoteWhatIsNotThere) {
+  ExpectFailure({"promote", cluster(), "shard-9"}, 1, "slotkv: no such shard: shard-9; ");
+  ExpectFailure({"promote", cluster(), "1", "node-9"}, 1, "slotkv: no such node: node-9; ");
+  ExpectFailure({"promote", cluster(), "first"}, 2, "expected shard-2 or 2, not \"first\"");
+  ExpectFailure({"promote", cluster(), "1", "shard-1"}, 2, "expected node-4 or 4");
+  ExpectFailure({"promote", cluster()}, 2, "SHARD is required");
+  ExpectFailure({"replicas"}, 2, "--dir is required");
+}
+
+TEST_F(ReplicaCommandsTest, RefusesToPromoteWithoutAReplicaInSync) {
+  std::filesystem::rename(cluster() + "/zone-c", directory_.Path("away"));
+  ExpectFailure({"promote", cluster(), "shard-2"}, 1, "slotkv: shard-2: no replica is in sync");
+}
+
+TEST_F(ReplicaCommandsTest, CreatesNoCluster) {
+  const std::string missing = directory_.Path("missing");
+  ExpectFailure({"replicas", missing}, 1, "missing");
+  ExpectFailure({"promote", missing, "1"}, 1, "missing");
+  EXPECT_FALSE(std::filesystem::exists(missing));
+}
+
+}  // namespace
+}  // namespace slotkv::tools
