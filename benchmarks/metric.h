@@ -42,11 +42,20 @@ std::vector<Metric> SlotMetrics();
 std::vector<Metric> StoreMetrics();
 // In a process of their own: see OpenInThisProcess.
 std::vector<Metric> OpenMetrics();
+std::vector<Metric> ReplicationMetrics();
 
 // What the child that OpenMetrics starts is to do: create and open a cluster of 64 shards below
 // `directory` and print what that took. The process's exit code.
 int OpenInThisProcess(const std::string& directory);
 inline constexpr const char* kOpenArgument = "--open-in-this-process";
+
+// The children of ReplicationMetrics. Each says in a line when it has done what it is to do.
+// Fills a cluster of three shards with replicas below `directory`, and then goes on writing.
+int FillUntilKilled(const std::string& directory);
+inline constexpr const char* kFillArgument = "--fill-until-killed";
+// Opens that cluster and sets one key.
+int WriteOnce(const std::string& directory);
+inline constexpr const char* kFirstWriteArgument = "--write-once";
 
 }  // namespace slotkv
 

@@ -86,7 +86,10 @@ bool Measure(const Metric& metric, std::mt19937_64* random) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == kOpenArgument) return OpenInThisProcess(argv[2]);
+  const std::string job = argc == 3 ? argv[1] : "";
+  if (job == kOpenArgument) return OpenInThisProcess(argv[2]);
+  if (job == kFillArgument) return FillUntilKilled(argv[2]);
+  if (job == kFirstWriteArgument) return WriteOnce(argv[2]);
   const std::vector<std::string> wanted(argv + 1, argv + argc);
   std::cerr << "RocksDB " << ROCKSDB_MAJOR << "." << ROCKSDB_MINOR << "." << ROCKSDB_PATCH << ": "
             << SLOTKV_ROCKSDB_LIBRARY << std::endl;
@@ -94,7 +97,7 @@ int Main(int argc, char** argv) {
   std::cerr << "slotkv itself is built without -c opt: these figures mean nothing" << std::endl;
 #endif
   std::vector<Metric> metrics = SlotMetrics();
-  for (const auto& more : {StoreMetrics(), OpenMetrics()}) {
+  for (const auto& more : {StoreMetrics(), ReplicationMetrics(), OpenMetrics()}) {
     metrics.insert(metrics.end(), more.begin(), more.end());
   }
   std::mt19937_64 random(std::random_device{}());

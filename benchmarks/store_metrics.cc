@@ -31,13 +31,14 @@ Side WriteKeys(MakeSubject make_subject) {
   };
 }
 
-Metric Set(const std::string& name, LogIo log_io, Bar bar) {
+Metric Set(const std::string& name, LogIo log_io, int replicas, Bar bar) {
   Metric metric;
   metric.name = name;
   metric.unit = "us/set";
   metric.bar = bar;
-  metric.slotkv = [log_io] {
-    return WriteKeys([log_io] { return std::make_unique<SlotkvSubject>(log_io); });
+  metric.slotkv = [log_io, replicas] {
+    return WriteKeys(
+        [log_io, replicas] { return std::make_unique<SlotkvSubject>(log_io, replicas); });
   };
   metric.peer = [] { return WriteKeys([] { return std::make_unique<RocksDbSubject>(); }); };
   return metric;
@@ -74,18 +75,6 @@ Side ReadKeys() {
   };
 }
 
-Metric GetCold() {
-  Metric metric;
-  metric.name = "get_cold";
-  metric.unit = "us/get";
-  metric.repetitions = 9;
-  metric.bar = {Bar::kRatioAtMost, 1.15};
-  metric.slotkv = ReadKeys<SlotkvSubject>;
-  metric.peer = ReadKeys<RocksDbSubject>;
-  return metric;
-}
-
-// 32 keys at a time.
 template <typename Subject>
 Side ReadManyKeys() {
   const auto keys = std::make_shared<std::vector<std::string>>(SessionKeys(kStoredKeys));
@@ -103,17 +92,6 @@ Side ReadManyKeys() {
     }
     return kReads * kTogether / watch.Seconds();
   };
-}
-
-Metric MultiGetCold() {
-  Metric metric;
-  metric.name = "multiget_cold_32";
-  metric.unit = "keys/s";
-  metric.repetitions = 9;
-  metric.bar = {Bar::kRatioAtLeast, 0.8};
-  metric.slotkv = ReadManyKeys<SlotkvSubject>;
-  metric.peer = ReadManyKeys<RocksDbSubject>;
-  return metric;
 }
 
 // ---- Batches ----
@@ -140,17 +118,6 @@ Side WriteBatches() {
   };
 }
 
-Metric Batch() {
-  Metric metric;
-  metric.name = "batch_1000";
-  metric.unit = "keys/s";
-  metric.repetitions = 9;
-  metric.bar = {Bar::kRatioAtLeast, 0.9};
-  metric.slotkv = WriteBatches<SlotkvSubject>;
-  metric.peer = WriteBatches<RocksDbSubject>;
-  return metric;
-}
-
 // ---- Scans ----
 
 template <typename Subject>
@@ -162,17 +129,6 @@ Side ScanKeys() {
     const size_t count = subject->Scan(/*page=*/1000);
     return static_cast<double>(count) / watch.Seconds();
   };
-}
-
-Metric Scan() {
-  Metric metric;
-  metric.name = "scan";
-  metric.unit = "keys/s";
-  metric.repetitions = 9;
-  metric.bar = {Bar::kRatioAtLeast, 0.8};
-  metric.slotkv = ScanKeys<SlotkvSubject>;
-  metric.peer = ScanKeys<RocksDbSubject>;
-  return metric;
 }
 
 // ---- Recovery ----
@@ -193,27 +149,46 @@ Side Recover() {
   };
 }
 
-Metric Recovery() {
-  Metric metric;
-  metric.name = "recovery";
-  metric.unit = "records/s";
-  metric.bar = {Bar::kValueAtLeast, 300000};
-  metric.slotkv = Recover<SlotkvSubject>;
-  metric.peer = Recover<RocksDbSubject>;
-  return metric;
-}
-
 }  // namespace
 
 std::vector<Metric> StoreMetrics() {
   return {
-      Set("set_1thread", LogIo::kMapped, {Bar::kRatioAtMost, 0.9}),
-      Set("set_1thread_write", LogIo::kWrite, {}),
-      GetCold(),
-      MultiGetCold(),
-      Batch(),
-      Scan(),
-      Recovery(),
+      Set("set_1thread", LogIo::kMapped, 0, {Bar::kRatioAtMost, 0.9}),
+      Set("set_1thread_write", LogIo::kWrite, 0, {}),
+      // With one synchronous replica, beside a plain put.
+      Set("set_replicated_1thread", LogIo::kMapped, 1, {Bar::kRatioAtMost, 1.0}),
+      Set("set_replicated_1thread_write", LogIo::kWrite, 1, {}),
+      {"get_cold",
+       "us/get",
+       9,
+       {Bar::kRatioAtMost, 1.15},
+       ReadKeys<SlotkvSubject>,
+       ReadKeys<RocksDbSubject>},
+      // 32 keys at a time.
+      {"multiget_cold_32",
+       "keys/s",
+       9,
+       {Bar::kRatioAtLeast, 0.8},
+       ReadManyKeys<SlotkvSubject>,
+       ReadManyKeys<RocksDbSubject>},
+      {"batch_1000",
+       "keys/s",
+       9,
+       {Bar::kRatioAtLeast, 0.9},
+       WriteBatches<SlotkvSubject>,
+       WriteBatches<RocksDbSubject>},
+      {"scan",
+       "keys/s",
+       9,
+       {Bar::kRatioAtLeast, 0.8},
+       ScanKeys<SlotkvSubject>,
+       ScanKeys<RocksDbSubject>},
+      {"recovery",
+       "records/s",
+       5,
+       {Bar::kValueAtLeast, 300000},
+       Recover<SlotkvSubject>,
+       Recover<RocksDbSubject>},
   };
 }
 

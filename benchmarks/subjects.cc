@@ -1,7 +1,5 @@
 #include "benchmarks/subjects.h"
 
-#include <cstdlib>
-#include <iostream>
 #include <utility>
 
 #include "rocksdb/cache.h"
@@ -10,20 +8,10 @@
 #include "shard/cluster_testing.h"
 
 namespace slotkv {
-namespace {
-
-template <typename Status>
-void Require(const Status& status) {
-  if (status.ok()) return;
-  std::cerr << "benchmark: " << status.ToString() << std::endl;
-  std::exit(1);
-}
-
-}  // namespace
-
-SlotkvSubject::SlotkvSubject(LogIo log_io) {
+SlotkvSubject::SlotkvSubject(LogIo log_io, int replicas, Fsync fsync) {
   options_.shards = 1;
-  options_.fsync = Fsync::kNever;
+  options_.replicas_per_shard = replicas;
+  options_.fsync = fsync;
   options_.log_io = log_io;
   options_.memory_bytes = kBenchmarkMemoryBytes;
   Reopen();
@@ -74,7 +62,8 @@ size_t SlotkvSubject::Scan(size_t page) {
 
 void SlotkvSubject::Flush() { Require(FlushStores(cluster_.get())); }
 
-RocksDbSubject::RocksDbSubject() {
+RocksDbSubject::RocksDbSubject(bool sync) {
+  write_options_.sync = sync;
   options_.create_if_missing = true;
   options_.write_buffer_size = kBenchmarkMemoryBytes / 4;
   rocksdb::BlockBasedTableOptions table;
@@ -93,7 +82,7 @@ void RocksDbSubject::Reopen() {
 }
 
 void RocksDbSubject::Set(const std::string& key, const std::string& value) {
-  Require(db_->Put(rocksdb::WriteOptions(), key, value));
+  Require(db_->Put(write_options_, key, value));
 }
 
 void RocksDbSubject::Get(const std::string& key, std::string* value) {
@@ -118,7 +107,7 @@ void RocksDbSubject::WriteBatch(const std::vector<std::string_view>& keys,
                                 const std::string& value) {
   rocksdb::WriteBatch batch;
   for (const std::string_view key : keys) batch.Put({key.data(), key.size()}, value);
-  Require(db_->Write(rocksdb::WriteOptions(), &batch));
+  Require(db_->Write(write_options_, &batch));
 }
 
 size_t RocksDbSubject::Scan(size_t page) {

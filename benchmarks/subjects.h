@@ -1,11 +1,14 @@
 // What is measured: slotkv through its public API, and plain RocksDB, set up alike.
 //
 // Both get the same block cache, memtables of the same size, the same filter and the same table
-// format; RocksDB keeps its own write-ahead log, unsynced, as slotkv does under Fsync::kNever.
+// format; RocksDB keeps its own write-ahead log, unsynced, as slotkv does under Fsync::kNever, or
+// synced as under Fsync::kAlways.
 #ifndef SLOTKV_BENCHMARKS_SUBJECTS_H_
 #define SLOTKV_BENCHMARKS_SUBJECTS_H_
 
 #include <cstddef>
+#include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,10 +23,19 @@ namespace slotkv {
 // Block cache and memtables together.
 inline constexpr size_t kBenchmarkMemoryBytes = size_t{512} << 20;
 
-// A cluster of one shard on one node. Errors end the process: a benchmark has nothing to do then.
+// Errors end the process: a benchmark has nothing to do then.
+template <typename Status>
+void Require(const Status& status) {
+  if (status.ok()) return;
+  std::cerr << "benchmark: " << status.ToString() << std::endl;
+  std::exit(1);
+}
+
+// A cluster of one shard. Set may be called by several threads, as RocksDbSubject's may.
 class SlotkvSubject {
  public:
-  explicit SlotkvSubject(LogIo log_io = LogIo::kAuto);
+  explicit SlotkvSubject(LogIo log_io = LogIo::kAuto, int replicas = 0,
+                         Fsync fsync = Fsync::kNever);
 
   void Set(const std::string& key, const std::string& value);
   void Get(const std::string& key, std::string* value);
@@ -47,7 +59,8 @@ class SlotkvSubject {
 
 class RocksDbSubject {
  public:
-  RocksDbSubject();
+  // `sync`: each write is durable before it is over.
+  explicit RocksDbSubject(bool sync = false);
 
   void Set(const std::string& key, const std::string& value);
   void Get(const std::string& key, std::string* value);
@@ -63,6 +76,7 @@ class RocksDbSubject {
  private:
   ScratchDirectory directory_;
   rocksdb::Options options_;
+  rocksdb::WriteOptions write_options_;
   std::unique_ptr<rocksdb::DB> db_;
 };
 
