@@ -8,6 +8,7 @@ namespace slotkv {
 
 LocalReplica::LocalReplica(std::unique_ptr<Node> node, WorkerPool* workers, WorkerPool* syncers)
     : node_(std::move(node)),
+      workers_(workers),
       syncers_(syncers),
       applier_(node_.get(), workers),
       last_(node_->log().last()) {}

@@ -22,6 +22,7 @@ class LocalReplica final : public ReplicaLink {
  public:
   // `node` has recovered. `workers` apply; `syncers` only sync, so that a request for a sync waits
   // for nothing but the disk. Both must outlive this.
+  // The pools are its zone's; they outlive it.
   LocalReplica(std::unique_ptr<Node> node, WorkerPool* workers, WorkerPool* syncers);
   // Waits for the jobs under way.
   ~LocalReplica() override;
@@ -46,9 +47,12 @@ class LocalReplica final : public ReplicaLink {
 
   Node* node() const { return node_.get(); }
   Applier* applier() { return &applier_; }
+  WorkerPool* workers() const { return workers_; }
+  WorkerPool* syncers() const { return syncers_; }
 
  private:
   const std::unique_ptr<Node> node_;
+  WorkerPool* const workers_;
   WorkerPool* const syncers_;
   Applier applier_;
   // The leader's own.

@@ -63,12 +63,17 @@ absl::Status Cluster::StartNode(NodeId node) {
 }
 
 absl::Status Cluster::StopZone(const std::string& name) {
-  const CallGate::Pass pass(impl()->gate());
+  const CallGate::Pass pass(impl()->zone_gate());
   return pass.open() ? impl()->StopZone(name) : Closed();
 }
 
+absl::Status Cluster::ReplaceZone(const std::string& name, const std::string& path) {
+  const CallGate::Pass pass(impl()->zone_gate());
+  return pass.open() ? impl()->ReplaceZone(name, path) : Closed();
+}
+
 absl::Status Cluster::StartZone(const std::string& name) {
-  const CallGate::Pass pass(impl()->gate());
+  const CallGate::Pass pass(impl()->zone_gate());
   return pass.open() ? impl()->StartZone(name) : Closed();
 }
 

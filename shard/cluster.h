@@ -118,9 +118,22 @@ class Cluster final : public Keyspace {
   // The node comes back in the background: it is given what it missed and then is in sync
   // (GetTopology, OnTopologyChange).
   absl::Status StartNode(NodeId node);
-  // The same for all nodes in a zone; the first error, after all have been tried.
+  // As if the disk of that zone were lost: its nodes are stopped, its copy of the topology is not
+  // written any more, and its files are closed as soon as nothing is under way there. Unavailable,
+  // and nothing is done, if the topology would lose its majority of copies; otherwise the first
+  // error of its nodes, after all have been stopped.
   absl::Status StopZone(const std::string& name);
+  // The zone is opened again, also one that was down at Open, and its nodes come back in the
+  // background. Unavailable: its directory cannot be used yet, or something that was under way
+  // there before still is; FailedPrecondition: the directory is another zone's.
   absl::Status StartZone(const std::string& name);
+  // Gives the zone a new disk, at a path that is empty or not there: the copies in it are built
+  // anew in the background (GetStats) and then in sync. The old disk, which may be lost, is used no
+  // more and keeps what it has. From then on Options::zones, if it names the zone, must name the
+  // new path. FailedPrecondition if the zone has the only copy of a shard that is in sync;
+  // AlreadyExists if the path is a zone already. After any other error the zone may be down:
+  // StartZone brings it up, or ReplaceZone with the same path goes on.
+  absl::Status ReplaceZone(const std::string& name, const std::string& path);
   // Gives the shard a further replica, in a zone where it has none: it is built from a copy of the
   // primary's data in the background, and then in sync. FailedPrecondition: it has a node there.
   absl::Status AddReplica(ShardId shard, const std::string& zone);

@@ -38,6 +38,7 @@ absl::Status ClusterImpl::Close() {
   // A second call returns when the first is done.
   absl::MutexLock lock(&close_mu_);
   if (!gate_.Close()) return absl::OkStatus();
+  zone_gate_.Close();
   const bool was_open = maintenance_ != nullptr;
   maintenance_.reset();
   health_.reset();
@@ -61,7 +62,7 @@ absl::Status ClusterImpl::Close() {
   events_.reset();
   hosts_.clear();
   keeper_.reset();
-  zones_.clear();
+  zones_.Clear();
   resources_.reset();
   lock_.reset();
   // An Open that failed has said so to its caller.
@@ -90,6 +91,7 @@ ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
   ClusterStats stats;
   const Topology topology = GetTopology();
   stats.epoch = topology.epoch();
+  std::vector<TopologyCopyHealth> copies = keeper_->Copies();
   stats.slots.resize(kSlotCount);
   for (const ShardInfo& info : topology.shards()) {
     ShardStats& shard = stats.shards.emplace_back();
@@ -104,6 +106,9 @@ ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
       }
     }
     const ShardHost* const host = FindHost(info.id);
+    for (NodeStats& node : shard.nodes) {
+      if (!node.info.in_sync) host->AddTo(&node);
+    }
     const std::shared_ptr<Group> group = host->group();
     if (group == nullptr) {
       shard.write_status = host->status();
@@ -121,6 +126,15 @@ ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
       }
     }
     if (options.slot_bytes) AddSlotBytes(store, info, &stats.slots);
+  }
+  for (const std::shared_ptr<OpenZone>& zone : zones_.All()) {
+    ZoneStats& of_zone = stats.zones.emplace_back();
+    of_zone.name = zone->state.name;
+    of_zone.path = zone->path;
+    of_zone.status = zone->status;
+    for (TopologyCopyHealth& copy : copies) {
+      if (copy.name == of_zone.name) of_zone.topology = std::move(copy.status);
+    }
   }
   stats.loads = loads_.loads();
   stats.load_waits = loads_.waits();

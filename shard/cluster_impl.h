@@ -12,16 +12,19 @@
 #ifndef SLOTKV_SHARD_CLUSTER_IMPL_H_
 #define SLOTKV_SHARD_CLUSTER_IMPL_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "engine/disk.h"
 #include "engine/expiry_clock.h"
 #include "engine/store_resources.h"
@@ -32,7 +35,7 @@
 #include "shard/health_watch.h"
 #include "shard/load_table.h"
 #include "shard/maintenance.h"
-#include "shard/open_zone.h"
+#include "shard/open_zones.h"
 #include "shard/router.h"
 #include "shard/shard_host.h"
 #include "shard/topology_keeper.h"
@@ -57,7 +60,11 @@ class ClusterImpl {
 
   const Options& options() const { return options_; }
   ExpiryClock& clock() { return *clock_; }
+  // Every call goes through one of them.
   CallGate* gate() { return &gate_; }
+  // Those that wait until copies are closed, which waits for the calls that go through the other.
+  // They read no copy.
+  CallGate* zone_gate() { return &zone_gate_; }
 
   Router& router() { return router_; }
   LoadTable* loads() { return &loads_; }
@@ -75,6 +82,7 @@ class ClusterImpl {
   absl::Status StartNode(NodeId node);
   absl::Status StopZone(const std::string& name);
   absl::Status StartZone(const std::string& name);
+  absl::Status ReplaceZone(const std::string& name, const std::string& path);
   absl::Status AddReplica(ShardId shard, const std::string& zone);
   absl::Status RemoveReplica(NodeId node);
 
@@ -85,8 +93,9 @@ class ClusterImpl {
   absl::Status Create();
   absl::Status CreateContents(const ClusterPointer& pointer);
   absl::Status CreateNodes(const ClusterState& state);
-  absl::Status OpenZones(const ClusterPointer& pointer);
-  absl::Status CheckDevices() const;
+  absl::Status OpenEachZone(const ClusterPointer& pointer);
+  // `next`: takes the place of the zone of its name; null: none does.
+  absl::Status CheckDevices(const OpenZone* next) const;
   absl::Status OpenTopology(const ClusterId& cluster);
   std::vector<TopologyCopy> TopologyCopies() const;
   absl::Status OpenShards();
@@ -94,7 +103,20 @@ class ClusterImpl {
   absl::Status ChangeTopology(absl::FunctionRef<absl::Status(ClusterState*)> change);
   ShardHost* FindHost(ShardId shard) const;
   absl::StatusOr<ShardHost*> HostOf(NodeId node) const;
-  absl::StatusOr<std::vector<NodeId>> NodesIn(const std::string& zone) const;
+
+  // The zones (cluster_zones.cc).
+  class ZoneTurn;
+  absl::StatusOr<std::shared_ptr<OpenZone>> FindZone(const std::string& name) const;
+  std::vector<NodeId> NodesIn(const std::string& zone) const;
+  // With the turn held.
+  absl::Status TakeDown(const std::string& name, const absl::Status& why);
+  absl::Status BringUp(const std::shared_ptr<OpenZone>& zone);
+  absl::Status OpenAgain(const OpenZone& down, absl::Time deadline);
+  absl::Status CheckReplaceable(const std::string& name) const;
+  absl::Status SetPointer(const OpenZone& zone) const;
+  absl::Status RunIn(const std::shared_ptr<OpenZone>& zone, absl::Time deadline,
+                     std::function<absl::Status()> job);
+
   void DeleteDebris() const;
   void PublishSlots();
   void StartHousekeeping();
@@ -108,13 +130,17 @@ class ClusterImpl {
 
   absl::Mutex close_mu_;  // held by the one who closes
   CallGate gate_;
+  CallGate zone_gate_;
   absl::Mutex gate_mu_;
   std::unique_ptr<Disk> disk_;  // the cluster's own directory
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<StoreResources> resources_;
   std::unique_ptr<ExpiryClock> clock_;
   // Closes what is left of copies when it goes.
-  std::vector<std::unique_ptr<OpenZone>> zones_;
+  OpenZones zones_;
+  absl::Mutex zone_turn_mu_;
+  // Somebody stops, starts or replaces a zone.
+  bool zone_turn_taken_ ABSL_GUARDED_BY(zone_turn_mu_) = false;
   std::unique_ptr<TopologyKeeper> keeper_;
   HostContext context_;
   // As the topology's shards. Not changed while open.

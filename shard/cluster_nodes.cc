@@ -55,39 +55,6 @@ absl::Status ClusterImpl::StartNode(NodeId node) {
   return host.status();
 }
 
-absl::StatusOr<std::vector<NodeId>> ClusterImpl::NodesIn(const std::string& zone) const {
-  const std::shared_ptr<const ClusterState> state = keeper_->Current();
-  if (std::none_of(state->zones.begin(), state->zones.end(),
-                   [&](const ZoneState& candidate) { return candidate.name == zone; })) {
-    return absl::NotFoundError(absl::StrCat("there is no zone \"", zone, "\""));
-  }
-  std::vector<NodeId> nodes;
-  for (const ShardState& shard : state->shards) {
-    for (const NodeState& node : shard.nodes) {
-      if (node.zone == zone) nodes.push_back(node.id);
-    }
-  }
-  return nodes;
-}
-
-absl::Status ClusterImpl::StopZone(const std::string& name) {
-  const absl::StatusOr<std::vector<NodeId>> nodes = NodesIn(name);
-  absl::Status status = nodes.status();
-  if (nodes.ok()) {
-    for (const NodeId node : *nodes) status.Update(StopNode(node));
-  }
-  return status;
-}
-
-absl::Status ClusterImpl::StartZone(const std::string& name) {
-  const absl::StatusOr<std::vector<NodeId>> nodes = NodesIn(name);
-  absl::Status status = nodes.status();
-  if (nodes.ok()) {
-    for (const NodeId node : *nodes) status.Update(StartNode(node));
-  }
-  return status;
-}
-
 // Until it is made, or `change` refuses it.
 absl::Status ClusterImpl::ChangeTopology(absl::FunctionRef<absl::Status(ClusterState*)> change) {
   const absl::Time deadline = absl::Now() + options_.operation_timeout;
@@ -106,7 +73,7 @@ absl::Status ClusterImpl::ChangeTopology(absl::FunctionRef<absl::Status(ClusterS
 }
 
 absl::Status ClusterImpl::AddReplica(ShardId id, const std::string& zone) {
-  if (absl::Status status = NodesIn(zone).status(); !status.ok()) return status;
+  if (absl::Status status = FindZone(zone).status(); !status.ok()) return status;
   return ChangeTopology([&](ClusterState* state) -> absl::Status {
     ShardState* const shard = state->FindShard(id);
     if (shard == nullptr) return absl::NotFoundError(absl::StrCat("there is no ", id.ToString()));

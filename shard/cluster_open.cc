@@ -119,14 +119,15 @@ absl::Status ClusterImpl::OpenOrCreate() {
   if (!pointer.ok()) return pointer.status();
   const ClusterPointer as_read = *pointer;
   if (absl::Status status = ApplyZonePaths(options_, &*pointer); !status.ok()) return status;
-  if (absl::Status status = OpenZones(*pointer); !status.ok()) return status;
-  if (absl::Status status = CheckDevices(); !status.ok()) return status;
+  if (absl::Status status = OpenEachZone(*pointer); !status.ok()) return status;
+  if (absl::Status status = CheckDevices(nullptr); !status.ok()) return status;
   if (absl::Status status = OpenTopology(pointer->id); !status.ok()) return status;
   if (absl::Status status = OpenShards(); !status.ok()) return status;
   if (absl::Status status = StartEpochs(); !status.ok()) return status;
   // Zones that were found at new paths are looked for there from now on.
-  for (size_t i = 0; i < zones_.size(); ++i) {
-    if (!zones_[i]->status.ok()) pointer->zones[i].path = as_read.zones[i].path;
+  const std::vector<std::shared_ptr<OpenZone>> zones = zones_.All();
+  for (size_t i = 0; i < zones.size(); ++i) {
+    if (!zones[i]->status.ok()) pointer->zones[i].path = as_read.zones[i].path;
   }
   const std::string bytes = EncodeClusterPointer(*pointer);
   if (bytes != EncodeClusterPointer(as_read)) {
@@ -159,7 +160,7 @@ void ClusterImpl::TellOfOpen(absl::Duration took) {
   Log(LogLevel::kInfo,
       absl::StrCat("opened in ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
                    ": ", served, " shards, ", replayed, " records replayed"));
-  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+  for (const std::shared_ptr<OpenZone>& zone : zones_.All()) {
     if (zone->status.ok()) continue;
     Log(LogLevel::kWarning,
         absl::StrCat("zone ", zone->state.name, " is down: ", zone->status.message()));
@@ -192,7 +193,7 @@ absl::Status ClusterImpl::Create() {
     return status;
   }
   absl::Status status = CreateContents(pointer);
-  zones_.clear();  // and their locks: opening takes them again
+  zones_.Clear();  // and their locks: opening takes them again
   if (!status.ok()) return status;
   status = disk_->Rename(creating_path, JoinPath(path_, kClusterFile));
   return status.ok() ? disk_->SyncDirectory(path_) : status;
@@ -201,15 +202,15 @@ absl::Status ClusterImpl::Create() {
 absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
   std::vector<ZoneState> zone_states;
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
-    auto zone = std::make_unique<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
+    auto zone = std::make_shared<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
     absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Create(
         zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
     if (!directory.ok()) return directory.status();
     zone->directory = *std::move(directory);
-    zones_.push_back(std::move(zone));
+    zones_.Add(std::move(zone));
     zone_states.push_back(entry.zone);
   }
-  if (absl::Status status = CheckDevices(); !status.ok()) return status;
+  if (absl::Status status = CheckDevices(nullptr); !status.ok()) return status;
   absl::StatusOr<ClusterState> state =
       InitialState(pointer.id, zone_states, pointer.shards, pointer.replicas_per_shard);
   if (!state.ok()) return state.status();
@@ -229,7 +230,8 @@ absl::Status ClusterImpl::CreateContents(const ClusterPointer& pointer) {
 absl::Status ClusterImpl::CreateNodes(const ClusterState& state) {
   for (const ShardState& shard : state.shards) {
     for (const NodeState& node : shard.nodes) {
-      const NodeOptions options = context_.MakeNodeOptions(state, shard, node);
+      const std::shared_ptr<OpenZone> zone = context_.FindZone(node.zone);
+      const NodeOptions options = context_.MakeNodeOptions(state, shard, node, zone.get());
       if (absl::Status s = options.disk->DeleteTree(options.directory); !s.ok()) return s;
       if (absl::Status s = Node::Create(options); !s.ok()) return s;
     }
@@ -237,24 +239,25 @@ absl::Status ClusterImpl::CreateNodes(const ClusterState& state) {
   return absl::OkStatus();
 }
 
-absl::Status ClusterImpl::OpenZones(const ClusterPointer& pointer) {
+absl::Status ClusterImpl::OpenEachZone(const ClusterPointer& pointer) {
   for (const ClusterPointer::ZoneEntry& entry : pointer.zones) {
-    auto zone = std::make_unique<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
+    auto zone = std::make_shared<OpenZone>(entry.zone, ZonePath(path_, entry), hook_);
     absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Open(
         zone->disk.get(), zone->path, {pointer.id, entry.zone.id, entry.zone.name});
     zone->status = directory.status();
     if (directory.ok()) zone->directory = *std::move(directory);
-    zones_.push_back(std::move(zone));
+    zones_.Add(std::move(zone));
   }
   return absl::OkStatus();
 }
 
-absl::Status ClusterImpl::CheckDevices() const {
+absl::Status ClusterImpl::CheckDevices(const OpenZone* next) const {
   if (!options_.require_distinct_devices) return absl::OkStatus();
   std::map<dev_t, std::string> devices;
-  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+  for (const std::shared_ptr<OpenZone>& zone : zones_.All()) {
+    const bool replaced = next != nullptr && next->state.name == zone->state.name;
     struct stat info;
-    if (stat(zone->path.c_str(), &info) != 0) continue;  // the zone is down
+    if (stat((replaced ? next : zone.get())->path.c_str(), &info) != 0) continue;  // it is down
     const auto [it, inserted] = devices.emplace(info.st_dev, zone->state.name);
     if (inserted) continue;
     return absl::FailedPreconditionError(absl::StrCat("Options.require_distinct_devices: zones ",
@@ -266,11 +269,11 @@ absl::Status ClusterImpl::CheckDevices() const {
 
 std::vector<TopologyCopy> ClusterImpl::TopologyCopies() const {
   std::vector<TopologyCopy> copies;
-  for (const std::unique_ptr<OpenZone>& zone : zones_) {
-    copies.push_back({zone->state.name, zone->path, zone->disk.get(), zone->status});
+  for (const std::shared_ptr<OpenZone>& zone : zones_.All()) {
+    copies.push_back({zone->state.name, zone->path, zone->disk.get(), zone->status, zone});
   }
   // One or two copies have no majority that survives the loss of one.
-  if (copies.size() < 3) copies.push_back({"the cluster's directory", path_, disk_.get(), {}});
+  if (copies.size() < 3) copies.push_back({"the cluster's directory", path_, disk_.get(), {}, {}});
   return copies;
 }
 
@@ -319,6 +322,8 @@ absl::Status ClusterImpl::StartEpochs() {
   const std::shared_ptr<const ClusterState> current = keeper_->Current();
   ClusterState next = *current;
   next.epoch = next.epoch.Next();
+  // A replacement of a zone may have been cut short when the cluster's file named it already.
+  for (ZoneState& zone : next.zones) zone = context_.FindZone(zone.name)->state;
   for (size_t i = 0; i < hosts_.size(); ++i) {
     if (hosts_[i]->status().ok()) hosts_[i]->ApplyTo(&next.shards[i]);
   }
@@ -333,7 +338,7 @@ absl::Status ClusterImpl::StartEpochs() {
 // What a copy that was built anew has left: the topology names a later incarnation. What cannot be
 // deleted is harmless.
 void ClusterImpl::DeleteDebris() const {
-  for (const std::unique_ptr<OpenZone>& zone : zones_) {
+  for (const std::shared_ptr<OpenZone>& zone : zones_.All()) {
     if (!zone->status.ok()) continue;
     const absl::StatusOr<std::vector<std::string>> names = zone->disk->List(zone->path);
     if (!names.ok()) continue;

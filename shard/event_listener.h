@@ -21,8 +21,10 @@ class EventListener {
   // Once the cluster is open, and after each change.
   virtual void OnTopologyChange(const Topology&) {}
 
-  // A zone was not found at Open, or is not the cluster's; its copies are not used.
+  // A zone was not found at Open, is not the cluster's, or was stopped; its copies are not used.
   virtual void OnZoneDown(const std::string& /*zone*/, const absl::Status& /*why*/) {}
+  // It was down or replaced, and is in use now, at this path; its copies come back by themselves.
+  virtual void OnZoneUp(const std::string& /*zone*/, const std::string& /*path*/) {}
 
   // Another node has become the shard's primary.
   virtual void OnPromotion(ShardId, NodeId /*primary*/) {}

@@ -51,14 +51,19 @@ void Maintenance::Tick(bool full_second) {
   const uint64_t observed_ms = context_->clock->observed_ms();
   const bool note_expiry = observed_ms > noted_expiry_ms_;
   noted_expiry_ms_ = observed_ms;
+  if (context_->zones->HasUnused()) {
+    Start({context_->zones, kCloseZones}, &caretakers_,
+          [this] { context_->zones->DestroyUnused(); });
+  }
   // All that is in sync, for the flusher.
   std::vector<Node*> nodes;
   std::vector<Copies::CopyInfo> all;
   for (ShardHost* const host : hosts_) {
     if (host->WantsReclaim()) Start({host, kReclaim}, &reclaimer_, [host] { host->Reclaim(); });
     if (const std::optional<NodeState> node = host->NextToRejoin(); node.has_value()) {
-      Start({host, kRejoin}, &context_->FindZone(node->zone)->rebuilders,
-            [this, host, node = *node] { host->Rejoin(node, [this] { return GoOn(); }); });
+      const std::shared_ptr<OpenZone> zone = context_->FindZone(node->zone);
+      Start({host, kRejoin}, &zone->rebuilders,
+            [this, host, zone, node = *node] { host->Rejoin(node, [this] { return GoOn(); }); });
     }
     const std::shared_ptr<Group> group = host->group();
     if (group == nullptr) continue;
@@ -66,10 +71,9 @@ void Maintenance::Tick(bool full_second) {
     for (Copies::CopyInfo& copy : group->copies()->InSync()) {
       const std::shared_ptr<LocalReplica> local = copy.local;
       if (local == nullptr) continue;
-      OpenZone* const zone = context_->FindZone(copy.zone);
       local->applier()->Start();
       if (local->node()->UnsyncedForMs() >= kSyncAfterMs) {
-        Start({local.get(), kSync}, &zone->syncers, [group, local, id = copy.id] {
+        Start({local.get(), kSync}, local->syncers(), [group, local, id = copy.id] {
           const absl::Status status = local->node()->Sync();
           if (!status.ok()) group->copies()->NoteFailure(id, status);
         });
@@ -78,11 +82,11 @@ void Maintenance::Tick(bool full_second) {
         slow.push_back(copy.id);
       }
       if (note_expiry) {
-        Start({local.get(), kNoteExpiry}, &zone->workers,
+        Start({local.get(), kNoteExpiry}, local->workers(),
               [local] { local->node()->NoteExpiry().IgnoreError(); });
       }
       if (full_second) {
-        Start({local.get(), kTruncate}, &zone->workers, [group, local] {
+        Start({local.get(), kTruncate}, local->workers(), [group, local] {
           local->node()->Maintain(group->copies()->PersistedEverywhere()).IgnoreError();
         });
       }
@@ -104,7 +108,7 @@ void Maintenance::Tick(bool full_second) {
       });
   if (zone_is_flushing) return;
   // Waited for, so that the same store is not picked again for the same memory.
-  Start({it->local.get(), kFlush}, &context_->FindZone(it->zone)->workers,
+  Start({it->local.get(), kFlush}, it->local->workers(),
         [local = it->local] { local->node()->Flush(/*wait=*/true).IgnoreError(); });
 }
 

@@ -37,8 +37,8 @@ class Maintenance {
   Maintenance& operator=(const Maintenance&) = delete;
 
  private:
-  enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kCare, kReclaim, kRejoin };
-  // Of a copy or of a shard.
+  enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kCare, kReclaim, kRejoin, kCloseZones };
+  // Of a copy, of a shard, or of the zones.
   using JobKey = std::pair<const void*, Job>;
 
   void Run();

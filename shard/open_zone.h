@@ -14,13 +14,14 @@
 
 namespace slotkv {
 
+// Not changed any more once it is one of the OpenZones.
 struct OpenZone {
   OpenZone(ZoneState zone_state, std::string zone_path, std::shared_ptr<FileHook> hook)
       : state(std::move(zone_state)),
         path(std::move(zone_path)),
         disk(std::make_unique<Disk>(std::move(hook))) {}
 
-  const ZoneState state;
+  ZoneState state;
   const std::string path;
   const std::unique_ptr<Disk> disk;
   std::unique_ptr<ZoneDirectory> directory;

@@ -34,17 +34,8 @@ SyncPolicy PolicyOf(Fsync fsync) {
 
 }  // namespace
 
-OpenZone* HostContext::FindZone(std::string_view name) const {
-  for (const std::unique_ptr<OpenZone>& zone : *zones) {
-    if (zone->state.name == name) return zone.get();
-  }
-  SLOTKV_CHECK(false);
-  return nullptr;
-}
-
 NodeOptions HostContext::MakeNodeOptions(const ClusterState& state, const ShardState& shard,
-                                         const NodeState& node) const {
-  OpenZone* const zone = FindZone(node.zone);
+                                         const NodeState& node, OpenZone* zone) const {
   NodeOptions node_options;
   node_options.disk = zone->disk.get();
   node_options.workers = &zone->workers;
@@ -83,12 +74,13 @@ void ShardHost::TellOfChange(const ShardState& before, const ShardState& now) co
 // ---- Opening ----
 
 void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
-  recovering_.clear();
+  ForgetRecovering();
   for (const NodeState& node_state : shard.nodes) {
     RecoveringCopy& copy = recovering_.emplace_back();
     copy.id = node_state.id;
     copy.in_sync = node_state.in_sync;
-    const OpenZone* const zone = context_->FindZone(node_state.zone);
+    const std::shared_ptr<OpenZone> zone =
+        recovering_zones_.emplace_back(context_->FindZone(node_state.zone));
     {
       absl::MutexLock lock(&mu_);
       if (!zone->status.ok()) {
@@ -100,10 +92,15 @@ void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
     }
     if (!copy.status.ok()) continue;
     absl::StatusOr<std::unique_ptr<Node>> node =
-        Node::Open(context_->MakeNodeOptions(state, shard, node_state));
+        Node::Open(context_->MakeNodeOptions(state, shard, node_state, zone.get()));
     copy.status = node.status();
     if (node.ok()) copy.node = *std::move(node);
   }
+}
+
+void ShardHost::ForgetRecovering() {
+  recovering_.clear();  // before the zones they are in
+  recovering_zones_.clear();
 }
 
 uint64_t ShardHost::highest_clock_ms() const {
@@ -116,7 +113,7 @@ uint64_t ShardHost::highest_clock_ms() const {
 
 absl::Status ShardHost::Recover() {
   absl::Status status = RecoverCopies(absl::MakeSpan(recovering_), context_->clock);
-  if (!status.ok()) recovering_.clear();
+  if (!status.ok()) ForgetRecovering();
   absl::MutexLock lock(&mu_);
   status_ = status;
   return status;
@@ -140,6 +137,8 @@ absl::Status ShardHost::Serve(const ShardState& shard) {
     if (!copy.status.ok()) {
       context_->log(LogLevel::kWarning, absl::StrCat(id_.ToString(), ": ", copy.id.ToString(),
                                                      " is not in sync: ", copy.status.message()));
+      absl::MutexLock lock(&mu_);
+      absent_[copy.id].why = copy.status;
     } else if (copy.node->log().last().epoch >= shard.epoch) {
       return absl::DataLossError(absl::StrCat(
           copy.node->directory(), ": the log has epoch ", copy.node->log().last().epoch.ToString(),
@@ -164,12 +163,12 @@ std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
     copy.id = node.id;
     copy.incarnation = node.incarnation;
     copy.zone = node.zone;
-    copy.local = Wrap(node.id, context_->FindZone(node.zone), std::move(recovering_[i].node));
+    copy.local = Wrap(node.id, recovering_zones_[i], std::move(recovering_[i].node));
     copy.link = copy.local;
     copies.push_back(std::move(copy));
     if (node.role == Role::kPrimary) std::swap(copies.front(), copies.back());
   }
-  recovering_.clear();
+  ForgetRecovering();
   const Options& options = *context_->options;
   CopiesOptions copies_options;
   copies_options.node_timeout = options.node_timeout;
@@ -185,7 +184,7 @@ std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
 }
 
 // The copy is closed on a thread of its zone: that waits for what it has under way.
-std::shared_ptr<LocalReplica> ShardHost::Wrap(NodeId id, OpenZone* zone,
+std::shared_ptr<LocalReplica> ShardHost::Wrap(NodeId id, std::shared_ptr<OpenZone> zone,
                                               std::unique_ptr<Node> node) {
   const auto open = std::make_shared<std::atomic<bool>>(true);
   {
@@ -195,7 +194,7 @@ std::shared_ptr<LocalReplica> ShardHost::Wrap(NodeId id, OpenZone* zone,
   return std::shared_ptr<LocalReplica>(
       new LocalReplica(std::move(node), &zone->workers, &zone->syncers),
       [zone, open](LocalReplica* replica) {
-        zone->closers.Schedule([replica, open] {
+        zone->closers.Schedule([replica, open, zone] {
           delete replica;
           open->store(false, std::memory_order_release);
         });
@@ -255,9 +254,9 @@ void ShardHost::Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> 
   NoteAttempt(node.id, group == nullptr ? Revive() : RejoinNode(group.get(), node, go_on));
 }
 
-void ShardHost::DeleteWhenClosed(NodeId node, const OpenZone* zone) {
+void ShardHost::DeleteWhenClosed(NodeId node, std::shared_ptr<const OpenZone> zone) {
   absl::MutexLock lock(&mu_);
-  doomed_.push_back({node, zone});
+  doomed_.push_back({node, std::move(zone)});
 }
 
 void ShardHost::DeleteDoomed() {
@@ -296,14 +295,29 @@ void ShardHost::NoteAttempt(NodeId node, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   if (status.ok()) {
     attempts_.erase(node);
+    absent_.erase(node);
     return;
   }
+  absent_[node] = {status, 0, 0};
   Attempts& attempts = attempts_[node];
   attempts.delay = std::min(std::max(attempts.delay * 2, kFirstRetry), kLastRetry);
   attempts.next = absl::Now() + attempts.delay;
 }
 
-void ShardHost::TellOfDrop(NodeId node, const absl::Status& why) const {
+void ShardHost::AddTo(NodeStats* node) const {
+  absl::MutexLock lock(&mu_);
+  const auto absent = absent_.find(node->info.id);
+  if (absent == absent_.end()) return;
+  node->failure = absent->second.why;
+  node->copied_bytes = absent->second.copied_bytes;
+  node->bytes_to_copy = absent->second.bytes_to_copy;
+}
+
+void ShardHost::TellOfDrop(NodeId node, const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mu_);
+    absent_[node].why = why;
+  }
   context_->log(LogLevel::kWarning, absl::StrCat(id_.ToString(), ": ", node.ToString(),
                                                  " is not in sync: ", why.message()));
   context_->tell([node, why](EventListener* listener) { listener->OnNodeOutOfSync(node, why); });
@@ -362,7 +376,7 @@ absl::Status ShardHost::Revive() {
   absl::Status status = membership_.Change(membership, context_->options->operation_timeout);
   if (status.ok()) status = Serve(shard);
   if (!status.ok()) {
-    recovering_.clear();
+    ForgetRecovering();
     return status;
   }
   {
@@ -377,8 +391,8 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
                                    absl::FunctionRef<absl::Status()> go_on) {
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
   const ShardState& shard = *state->FindShard(id_);
-  OpenZone* const zone = context_->FindZone(node.zone);
-  NodeOptions options = context_->MakeNodeOptions(*state, shard, node);
+  const std::shared_ptr<OpenZone> zone = context_->FindZone(node.zone);
+  NodeOptions options = context_->MakeNodeOptions(*state, shard, node, zone.get());
   const std::string old_directory = options.directory;
   const std::shared_ptr<LocalReplica> primary = group->copies()->InSync().front().local;
   const auto may_go_on = [&] {
@@ -405,7 +419,15 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   }
   if (anew && !opened.ok()) {
     absl::StatusOr<Log::Pin> copied =
-        Node::CreateCopy(options, primary->node(), [&](uint64_t, uint64_t) { return may_go_on(); });
+        Node::CreateCopy(options, primary->node(), [&](uint64_t copied, uint64_t whole) {
+          {
+            absl::MutexLock lock(&mu_);
+            Absence& absence = absent_[node.id];
+            absence.copied_bytes = copied;
+            absence.bytes_to_copy = whole;
+          }
+          return may_go_on();
+        });
     if (!copied.ok()) return copied.status();
     pin = *std::move(copied);
     opened = Node::Open(options);

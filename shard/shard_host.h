@@ -35,18 +35,19 @@
 #include "shard/call_gate.h"
 #include "shard/cluster_membership.h"
 #include "shard/event_queue.h"
-#include "shard/open_zone.h"
+#include "shard/open_zones.h"
 #include "shard/router.h"
 #include "shard/topology_keeper.h"
 #include "slotkv/logger.h"
 #include "slotkv/options.h"
+#include "slotkv/stats.h"
 
 namespace slotkv {
 
 // What the shards of a cluster share. All of it outlives them.
 struct HostContext {
   const Options* options = nullptr;
-  std::vector<std::unique_ptr<OpenZone>>* zones = nullptr;
+  OpenZones* zones = nullptr;
   StoreResources* resources = nullptr;
   TopologyKeeper* keeper = nullptr;
   ExpiryClock* clock = nullptr;
@@ -60,9 +61,9 @@ struct HostContext {
   std::function<void()> tell_topology;
 
   // A valid topology names no others.
-  OpenZone* FindZone(std::string_view name) const;
+  std::shared_ptr<OpenZone> FindZone(std::string_view name) const { return zones->Find(name); }
   NodeOptions MakeNodeOptions(const ClusterState& state, const ShardState& shard,
-                              const NodeState& node) const;
+                              const NodeState& node, OpenZone* zone) const;
 };
 
 class ShardHost {
@@ -93,6 +94,8 @@ class ShardHost {
   // The nodes that are kept in sync here.
   std::vector<NodeId> Up() const;
   uint64_t replayed() const { return replayed_; }
+  // What is known of a node that is not in sync.
+  void AddTo(NodeStats* node) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether Reclaim has something to do.
   bool WantsReclaim() ABSL_LOCKS_EXCLUDED(mu_);
@@ -113,12 +116,12 @@ class ShardHost {
   void StartNode(NodeId node) ABSL_LOCKS_EXCLUDED(mu_);
   // The topology does not name the node any more: deletes what it has in the zone when its files
   // are closed.
-  void DeleteWhenClosed(NodeId node, const OpenZone* zone) ABSL_LOCKS_EXCLUDED(mu_);
+  void DeleteWhenClosed(NodeId node, std::shared_ptr<const OpenZone> zone) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Doomed {
     NodeId node;
-    const OpenZone* zone = nullptr;
+    std::shared_ptr<const OpenZone> zone;
   };
 
   struct Attempts {
@@ -126,10 +129,19 @@ class ShardHost {
     absl::Duration delay;
   };
 
-  void TellOfDrop(NodeId node, const absl::Status& why) const;
+  // Of a node that is not in sync.
+  struct Absence {
+    absl::Status why;
+    uint64_t copied_bytes = 0;
+    uint64_t bytes_to_copy = 0;
+  };
+
+  void TellOfDrop(NodeId node, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   void TellOfChange(const ShardState& before, const ShardState& now) const;
+  void ForgetRecovering();
   std::unique_ptr<Group> MakeGroup(const ShardState& shard);
-  std::shared_ptr<LocalReplica> Wrap(NodeId id, OpenZone* zone, std::unique_ptr<Node> node);
+  std::shared_ptr<LocalReplica> Wrap(NodeId id, std::shared_ptr<OpenZone> zone,
+                                     std::unique_ptr<Node> node);
   bool MayOpen(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IsClosed(NodeId node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DeleteDoomed() ABSL_LOCKS_EXCLUDED(mu_);
@@ -147,6 +159,7 @@ class ShardHost {
 
   // The opening's, and Rejoin's. As the topology's nodes.
   std::vector<RecoveringCopy> recovering_;
+  std::vector<std::shared_ptr<OpenZone>> recovering_zones_;  // of each
   // Reclaim's: readers may still be there.
   std::vector<Copy> dropped_;
   std::vector<std::shared_ptr<Group>> retired_;
@@ -157,6 +170,7 @@ class ShardHost {
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   std::set<NodeId> stopped_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Attempts> attempts_ ABSL_GUARDED_BY(mu_);
+  std::map<NodeId, Absence> absent_ ABSL_GUARDED_BY(mu_);
   // Whether the node's last copy in this process still has its files open.
   std::map<NodeId, std::shared_ptr<std::atomic<bool>>> open_ ABSL_GUARDED_BY(mu_);
   std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);

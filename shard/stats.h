@@ -34,14 +34,29 @@ struct NodeStats {
   LogIndex last, synced, applied;
   // Effects in the log that are not in the store yet, which a promotion would have to wait for.
   size_t lag_bytes = 0;
-  // Why the node is about to be given up; ok: it is not.
+  // Why the node is about to be given up or, if it is not in sync, why that is so or why it could
+  // not be brought back the last time; ok: nothing is known to be wrong.
   absl::Status failure;
+  // While its copy is built anew: how much of the primary's data is copied, and how much there is.
+  // Both 0 otherwise.
+  uint64_t copied_bytes = 0;
+  uint64_t bytes_to_copy = 0;
   // Records that Open applied to the store, which had not yet had them.
   uint64_t replayed = 0;
   uint64_t log_bytes = 0;  // records of segments that no longer grow
   size_t log_segments = 0;
   uint64_t table_bytes = 0;  // RocksDB's table files
   uint64_t memtable_bytes = 0;
+};
+
+// One zone.
+struct ZoneStats {
+  std::string name;
+  std::string path;
+  // Why it is down; ok: it is in use.
+  absl::Status status;
+  // Why its copy of the topology is not current; ok: it is.
+  absl::Status topology;
 };
 
 // One shard: what its callers asked for, and the copies that it has.
@@ -82,6 +97,7 @@ struct ClusterStats {
   Epoch epoch;
   std::vector<ShardStats> shards;  // ascending by id
   std::vector<SlotStats> slots;    // kSlotCount
+  std::vector<ZoneStats> zones;
   // GetOrLoad: loaders that ran, calls that waited for another's, and values loaded but not stored.
   uint64_t loads = 0;
   uint64_t load_waits = 0;

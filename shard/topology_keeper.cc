@@ -76,15 +76,17 @@ TopologyKeeper::TopologyKeeper(const ClusterId& cluster, const std::vector<Topol
       options_(options),
       majority_(copies.size() / 2 + 1),
       states_(copies.size()) {
-  for (const TopologyCopy& place : copies) {
-    Copy copy;
-    copy.place = place;
-    if (place.reachable.ok()) {
-      copy.journal = std::make_unique<TopologyJournal>(place.disk, place.directory, cluster);
-      copy.worker = std::make_unique<WorkerPool>(1);
-    }
-    copies_.push_back(std::move(copy));
+  for (const TopologyCopy& place : copies) copies_.push_back(MakeCopy(place));
+}
+
+std::shared_ptr<TopologyKeeper::Copy> TopologyKeeper::MakeCopy(const TopologyCopy& place) const {
+  auto copy = std::make_shared<Copy>();
+  copy->place = place;
+  if (place.reachable.ok()) {
+    copy->journal = std::make_unique<TopologyJournal>(place.disk, place.directory, cluster_);
+    copy->worker = std::make_unique<WorkerPool>(1);
   }
+  return copy;
 }
 
 TopologyKeeper::~TopologyKeeper() = default;
@@ -129,11 +131,11 @@ absl::Status TopologyKeeper::CheckBlank() {
     if (absl::IsNotFound(health)) continue;
     if (!state.head.has_value()) {
       return absl::Status(health.code(),
-                          absl::StrCat("cannot create the topology: ", copies_[i].place.name, ": ",
+                          absl::StrCat("cannot create the topology: ", copies_[i]->place.name, ": ",
                                        health.message()));
     }
     if (state.head->promised == kFirstTerm && state.head->last.name.epoch == kFirstEpoch) continue;
-    return absl::AlreadyExistsError(absl::StrCat(copies_[i].journal->path(),
+    return absl::AlreadyExistsError(absl::StrCat(copies_[i]->journal->path(),
                                                  ": holds a topology already, of ",
                                                  state.head->last.name.ToString()));
   }
@@ -215,7 +217,7 @@ absl::StatusOr<TopologyKeeper::Pending> TopologyKeeper::Choose(Term term) {
   const TopologyRecord& chosen = states_[best].head->last;
   absl::StatusOr<ClusterState> state = DecodeRecord(chosen, cluster_);
   if (!state.ok()) {
-    return absl::Status(state.status().code(), absl::StrCat(copies_[best].journal->path(), ": ",
+    return absl::Status(state.status().code(), absl::StrCat(copies_[best]->journal->path(), ": ",
                                                             state.status().message()));
   }
   return Pending{std::make_shared<const ClusterState>(*std::move(state)),
@@ -252,10 +254,10 @@ absl::Status TopologyKeeper::Change(Epoch expected, const ClusterState& next, ab
   if (absl::Status status = ValidateSuccessor(*current, next); !status.ok()) return status;
   std::string content = EncodeClusterState(next);
   absl::MutexLock lock(&mu_);
-  const RecordName name = {current_name_.term, next.epoch};
+  const RecordName name = {current_record_->name.term, next.epoch};
   pending_ = Pending{std::make_shared<const ClusterState>(next),
                      std::make_shared<const TopologyRecord>(
-                         TopologyRecord{name, current_name_, std::move(content)})};
+                         TopologyRecord{name, current_record_->name, std::move(content)})};
   const std::shared_ptr<const ClusterState> state = pending_->state;
   if (FinishPending(majority_, deadline)) return absl::OkStatus();
   unresolved_ = state;
@@ -283,14 +285,18 @@ absl::StatusOr<bool> TopologyKeeper::Resolve(const ClusterState& next, absl::Tim
   return same;
 }
 
+TopologyKeeper::Job TopologyKeeper::WriteJob(std::shared_ptr<const TopologyRecord> record) {
+  return [record = std::move(record)](TopologyJournal* journal) -> absl::StatusOr<JournalHead> {
+    if (absl::Status status = journal->Write(*record); !status.ok()) return status;
+    return JournalHead{record->name.term, *record};
+  };
+}
+
 bool TopologyKeeper::FinishPending(size_t enough, absl::Time deadline) {
   const std::shared_ptr<const TopologyRecord> record = pending_->record;
   const auto holds = [&record](const CopyState& state) { return Holds(state, record->name); };
   const auto lacks = [&holds](const CopyState& state) { return !holds(state); };
-  const Job write = [record](TopologyJournal* journal) -> absl::StatusOr<JournalHead> {
-    if (absl::Status status = journal->Write(*record); !status.ok()) return status;
-    return JournalHead{record->name.term, *record};
-  };
+  const Job write = WriteJob(record);
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt, pause *= 2) {
     RunRound(write, lacks, holds, enough, deadline);
@@ -328,19 +334,24 @@ void TopologyKeeper::RunRound(const Job& job, Test wants, Test done, size_t enou
 
 void TopologyKeeper::StartIdle(uint64_t round, const Job& job, Test wants) {
   for (size_t i = 0; i < copies_.size(); ++i) {
-    Copy& copy = copies_[i];
+    Copy* const copy = copies_[i].get();
     CopyState& state = states_[i];
-    if (copy.journal == nullptr || state.busy || state.round == round || !wants(state)) continue;
+    if (copy->journal == nullptr || state.busy || state.round == round || !wants(state)) continue;
     state.busy = true;
     state.round = round;
-    copy.worker->Schedule(
-        [this, i, job, journal = copy.journal.get()] { Finish(i, job(journal)); });
+    copy->worker->Schedule([this, i, job, copy] { Finish(i, copy, job(copy->journal.get())); });
   }
 }
 
-void TopologyKeeper::Finish(size_t copy, absl::StatusOr<JournalHead> head) {
+void TopologyKeeper::Finish(size_t index, const Copy* copy, absl::StatusOr<JournalHead> head) {
   absl::MutexLock lock(&mu_);
-  CopyState& state = states_[copy];
+  if (copies_[index].get() != copy) {  // it was left meanwhile
+    for (LeftCopy& left : left_) {
+      if (left.copy.get() == copy) left.busy = false;
+    }
+    return;
+  }
+  CopyState& state = states_[index];
   state.busy = false;
   state.status = head.status();
   state.head = head.ok() ? std::optional<JournalHead>(*std::move(head)) : std::nullopt;
@@ -354,8 +365,94 @@ void TopologyKeeper::CommitIfDurable() {
   const auto holds = [&name](const CopyState& state) { return Holds(state, name); };
   if (Count(holds) < majority_) return;
   current_ = pending_->state;
-  current_name_ = name;
+  current_record_ = pending_->record;
   pending_.reset();
+}
+
+// ---- Copies that come and go ----
+
+std::optional<size_t> TopologyKeeper::IndexOf(std::string_view name) const {
+  for (size_t i = 0; i < copies_.size(); ++i) {
+    if (copies_[i]->place.name == name) return i;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::shared_ptr<TopologyKeeper::Copy>> TopologyKeeper::Leave(size_t copy,
+                                                                         const absl::Status& why) {
+  TopologyCopy place = copies_[copy]->place;
+  place.reachable = why;
+  place.disk = nullptr;
+  place.owner = nullptr;
+  left_.push_back({std::move(copies_[copy]), states_[copy].busy});
+  copies_[copy] = MakeCopy(place);
+  states_[copy] = CopyState();
+  std::vector<std::shared_ptr<Copy>> idle;
+  for (LeftCopy& left : left_) {
+    if (!left.busy) idle.push_back(std::move(left.copy));
+  }
+  left_.erase(std::remove_if(left_.begin(), left_.end(),
+                             [](const LeftCopy& left) { return left.copy == nullptr; }),
+              left_.end());
+  return idle;
+}
+
+absl::Status TopologyKeeper::Detach(std::string_view name, const absl::Status& why) {
+  const absl::Time deadline = absl::Now() + options_.timeout;
+  const Turn turn(this, deadline);
+  if (!turn.taken()) {
+    return absl::UnavailableError("a change of the topology is still running");
+  }
+  std::vector<std::shared_ptr<Copy>> idle;  // destroyed behind the lock
+  absl::MutexLock lock(&mu_);
+  const std::optional<size_t> index = IndexOf(name);
+  if (!index.has_value()) {
+    return absl::NotFoundError(absl::StrCat("no copy of the topology is named ", ToAbsl(name)));
+  }
+  if (pending_.has_value() && !FinishPending(majority_, deadline)) {
+    return absl::UnavailableError("an earlier change of the topology is unresolved");
+  }
+  const CopyState* const own = &states_[*index];
+  const auto other_holds = [own, this](const CopyState& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return &state != own && Holds(state, current_record_->name);
+  };
+  const auto other_lacks = [own, this](const CopyState& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return &state != own && !Holds(state, current_record_->name);
+  };
+  RunRound(WriteJob(current_record_), other_lacks, other_holds, majority_, deadline);
+  if (Count(other_holds) < majority_) {
+    return absl::UnavailableError(
+        absl::StrCat("the topology has no majority without it: ", Describe(other_holds)));
+  }
+  idle = Leave(*index, why);
+  return absl::OkStatus();
+}
+
+absl::Status TopologyKeeper::Attach(const TopologyCopy& place) {
+  const absl::Time deadline = absl::Now() + options_.timeout;
+  const Turn turn(this, deadline);
+  if (!turn.taken()) {
+    return absl::UnavailableError("a change of the topology is still running");
+  }
+  std::vector<std::shared_ptr<Copy>> idle;  // destroyed behind the lock
+  absl::MutexLock lock(&mu_);
+  const std::optional<size_t> index = IndexOf(place.name);
+  if (!index.has_value()) {
+    return absl::NotFoundError(absl::StrCat("no copy of the topology is named ", place.name));
+  }
+  SLOTKV_CHECK(copies_[*index]->journal == nullptr);
+  copies_[*index] = MakeCopy(place);
+  const CopyState* const own = &states_[*index];
+  const auto is_it = [own](const CopyState& state) { return &state == own; };
+  const auto holds = [own, this](const CopyState& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return &state == own && Holds(state, current_record_->name);
+  };
+  // Not counted before it holds the topology: a majority with it is one that has that.
+  RunRound(WriteJob(current_record_), is_it, holds, 1, deadline);
+  if (holds(*own)) return absl::OkStatus();
+  const absl::Status health = Health(*index);
+  idle = Leave(*index, absl::UnavailableError(health.message()));
+  return absl::UnavailableError(absl::StrCat(place.name, ": ", health.message()));
 }
 
 // ---- What the copies are like ----
@@ -369,7 +466,7 @@ size_t TopologyKeeper::Count(Test test) const {
 }
 
 absl::Status TopologyKeeper::Health(size_t copy) const {
-  if (!copies_[copy].place.reachable.ok()) return copies_[copy].place.reachable;
+  if (!copies_[copy]->place.reachable.ok()) return copies_[copy]->place.reachable;
   if (states_[copy].busy) return absl::UnavailableError("does not answer");
   return states_[copy].status;
 }
@@ -380,7 +477,7 @@ std::string TopologyKeeper::Describe(Test good) const {
   for (size_t i = 0; i < copies_.size(); ++i) {
     if (good(states_[i])) continue;
     const absl::Status health = Health(i);
-    absl::StrAppend(&text, "; ", copies_[i].place.name, ": ",
+    absl::StrAppend(&text, "; ", copies_[i]->place.name, ": ",
                     health.ok() ? "has fallen behind" : health.message());
   }
   return text;
@@ -391,10 +488,10 @@ std::vector<TopologyCopyHealth> TopologyKeeper::Copies() const {
   std::vector<TopologyCopyHealth> copies;
   for (size_t i = 0; i < copies_.size(); ++i) {
     absl::Status health = Health(i);
-    if (health.ok() && !Holds(states_[i], current_name_)) {
+    if (health.ok() && !Holds(states_[i], current_record_->name)) {
       health = absl::UnavailableError("has fallen behind");
     }
-    copies.push_back({copies_[i].place.name, std::move(health)});
+    copies.push_back({copies_[i]->place.name, std::move(health)});
   }
   return copies;
 }

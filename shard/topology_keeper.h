@@ -41,6 +41,8 @@ struct TopologyCopy {
   const Disk* disk = nullptr;
   // Not ok: why the copy is out of reach. It is then left alone.
   absl::Status reachable;
+  // Kept for as long as the disk may be used, which can be longer than the copy is one.
+  std::shared_ptr<const void> owner;
 };
 
 // How one copy is doing: ok if it durably holds the current topology.
@@ -92,6 +94,15 @@ class TopologyKeeper {
   //                      it, and then returns ok if it asks for that very change, else Aborted
   absl::Status ChangeTopology(Epoch expected, const ClusterState& next) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // From here on the copy of that name is left alone, as one that is out of reach because of `why`;
+  // an operation under way there may still end. Ok: a majority holds the topology without it.
+  // Otherwise nothing has changed: Unavailable if there would be no such majority.
+  absl::Status Detach(std::string_view name, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes `place` the copy of its name, which is detached or was out of reach, and writes the
+  // topology there, whatever it holds now. Unavailable: it could not be written; the copy is then
+  // as if detached.
+  absl::Status Attach(const TopologyCopy& place) ABSL_LOCKS_EXCLUDED(mu_);
+
   // As of the last time each copy was written; in the order given.
   std::vector<TopologyCopyHealth> Copies() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -101,6 +112,12 @@ class TopologyKeeper {
     // Both null if out of reach. The journal belongs to the job that runs on the worker.
     std::unique_ptr<TopologyJournal> journal;
     std::unique_ptr<WorkerPool> worker;
+  };
+
+  // One that was detached while it had an operation under way.
+  struct LeftCopy {
+    std::shared_ptr<Copy> copy;
+    bool busy = true;
   };
 
   struct CopyState {
@@ -129,6 +146,9 @@ class TopologyKeeper {
   TopologyKeeper(const ClusterId& cluster, const std::vector<TopologyCopy>& copies,
                  const TopologyKeeperOptions& options);
 
+  std::shared_ptr<Copy> MakeCopy(const TopologyCopy& place) const;
+  static Job WriteJob(std::shared_ptr<const TopologyRecord> record);
+
   // The stages of Create and Open.
   absl::Status CreateAll(const ClusterState& initial) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckBlank() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -152,12 +172,17 @@ class TopologyKeeper {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartIdle(uint64_t round, const Job& job, Test wants) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // On the copy's worker: a job has ended.
-  void Finish(size_t copy, absl::StatusOr<JournalHead> head) ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish(size_t index, const Copy* copy, absl::StatusOr<JournalHead> head)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void CommitIfDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   static bool Holds(const CopyState& state, const RecordName& name);
   size_t Count(Test test) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Health(size_t copy) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  std::optional<size_t> IndexOf(std::string_view name) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Leaves the copy alone; what is returned is to be destroyed without the lock.
+  std::vector<std::shared_ptr<Copy>> Leave(size_t copy, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // "1 of 3 copies are good, 2 are needed; zone-a: …; zone-b: …"
   std::string Describe(Test good) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -175,12 +200,14 @@ class TopologyKeeper {
   std::optional<Pending> pending_ ABSL_GUARDED_BY(mu_);
   // The change whose caller was told that its outcome is unknown; null if there is none.
   std::shared_ptr<const ClusterState> unresolved_ ABSL_GUARDED_BY(mu_);
-  // Of `current_`.
-  RecordName current_name_ ABSL_GUARDED_BY(mu_);
+  // What holds `current_`. Both are null before the first.
+  std::shared_ptr<const TopologyRecord> current_record_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const ClusterState> current_ ABSL_GUARDED_BY(mu_);
 
-  // The last member: destroyed, and their workers joined, before anything that a job touches.
-  std::vector<Copy> copies_;
+  // The last members: destroyed, and their workers joined, before anything that a job touches.
+  // Nowhere null.
+  std::vector<std::shared_ptr<Copy>> copies_ ABSL_GUARDED_BY(mu_);
+  std::vector<LeftCopy> left_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace slotkv

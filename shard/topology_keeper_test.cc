@@ -392,5 +392,102 @@ TEST_F(TopologyKeeperTest, OtherNumbersOfCopies) {
   }
 }
 
+// ---- Copies that come and go ----
+
+TEST_F(TopologyKeeperTest, ADetachedCopyIsLeftAloneUntilItIsAttached) {
+  Prepare(3);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  ASSERT_TRUE((*keeper)->Detach("copy-b", absl::UnavailableError("it was stopped")).ok());
+  const std::string left = Bytes(1);
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  EXPECT_EQ(Bytes(1), left);
+  EXPECT_TRUE(Mentions((*keeper)->Copies()[1].status, "it was stopped"));
+  ASSERT_TRUE((*keeper)->Attach(copies_[1]).ok());
+  EXPECT_TRUE((*keeper)->Copies()[1].status.ok());
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  const ClusterState last = *(*keeper)->Current();
+  // It counts: with the first copy gone it is one of the majority.
+  keeper->reset();
+  ASSERT_TRUE(plain_.DeleteTree(copies_[0].directory).ok());
+  ASSERT_TRUE(plain_.MakeDirectory(copies_[0].directory).ok());
+  keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  EXPECT_EQ((*keeper)->Current()->epoch, last.epoch);
+}
+
+// The copy that is detached has the last change, one of the others does not.
+TEST_F(TopologyKeeperTest, DetachingFirstBringsTheOthersUpToDate) {
+  Prepare(3);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  hooks_[0]->failing = true;
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  EXPECT_TRUE(absl::IsUnavailable((*keeper)->Detach("copy-b", absl::UnavailableError("stopped"))));
+  EXPECT_TRUE((*keeper)->Copies()[1].status.ok());
+  hooks_[0]->failing = false;
+  ASSERT_TRUE((*keeper)->Detach("copy-b", absl::UnavailableError("stopped")).ok());
+  const Epoch last = (*keeper)->Current()->epoch;
+  keeper->reset();
+  ASSERT_TRUE(plain_.DeleteTree(copies_[1].directory).ok());
+  ASSERT_TRUE(plain_.MakeDirectory(copies_[1].directory).ok());
+  keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  EXPECT_EQ((*keeper)->Current()->epoch, last);
+}
+
+TEST_F(TopologyKeeperTest, WithoutAMajorityOfOthersNoCopyIsDetached) {
+  Prepare(3);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  ASSERT_TRUE((*keeper)->Detach("copy-a", absl::UnavailableError("stopped")).ok());
+  const absl::Status status = (*keeper)->Detach("copy-b", absl::UnavailableError("stopped"));
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_TRUE(Advance(keeper->get()).ok());
+  EXPECT_TRUE(absl::IsNotFound((*keeper)->Detach("copy-x", absl::UnavailableError("stopped"))));
+}
+
+TEST_F(TopologyKeeperTest, AnotherPlaceCanBeAttached) {
+  Prepare(3);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  ASSERT_TRUE((*keeper)->Detach("copy-c", absl::UnavailableError("replaced")).ok());
+  TopologyCopy place = copies_[2];
+  place.directory = JoinPath(root_, "another");
+  // Not there yet.
+  EXPECT_TRUE(absl::IsUnavailable((*keeper)->Attach(place)));
+  EXPECT_FALSE((*keeper)->Copies()[2].status.ok());
+  ASSERT_TRUE(plain_.MakeDirectory(place.directory).ok());
+  ASSERT_TRUE((*keeper)->Attach(place).ok());
+  const std::string former = Bytes(2);
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  EXPECT_EQ(Bytes(2), former);
+  const absl::StatusOr<JournalContents> written =
+      ReadJournal(plain_.Read(JoinPath(place.directory, "TOPOLOGY")).value(), initial_.id);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->head.last.name.epoch, (*keeper)->Current()->epoch);
+}
+
+// What hangs in it ends later, and changes nothing.
+TEST_F(TopologyKeeperTest, ACopyThatHangsCanBeDetached) {
+  Prepare(3);
+  options_.patience = absl::ZeroDuration();
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  hooks_[2]->hanging = true;
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  hooks_[2]->hangs.WaitForNotification();
+  ASSERT_TRUE((*keeper)->Detach("copy-c", absl::UnavailableError("hangs")).ok());
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  TopologyCopy place = copies_[2];
+  place.directory = JoinPath(root_, "another");
+  ASSERT_TRUE(plain_.MakeDirectory(place.directory).ok());
+  ASSERT_TRUE((*keeper)->Attach(place).ok());
+  hooks_[2]->resume.Notify();
+  ASSERT_TRUE(Advance(keeper->get()).ok());
+  EXPECT_TRUE((*keeper)->Copies()[2].status.ok()) << (*keeper)->Copies()[2].status;
+}
+
 }  // namespace
 }  // namespace slotkv

@@ -8,6 +8,7 @@
 //   name (varint length, then its bytes), XXH3-64 of all bytes before it u64
 #include "shard/zone_directory.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -37,17 +38,21 @@ bool IsData(const std::string& name) {
   return name == "TOPOLOGY" || absl::StartsWith(name, NodeIdTag::kPrefix);
 }
 
-absl::Status MakeEmptyRoot(const Disk& disk, const std::string& path) {
-  if (absl::Status status = disk.MakeDirectory(path); !status.ok()) return status;
+// What of that the root holds; empty: nothing.
+absl::StatusOr<std::string> FindData(const Disk& disk, const std::string& path) {
   const absl::StatusOr<std::vector<std::string>> names = disk.List(path);
   if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (!IsData(name)) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": holds ", name, " but no ", kIdentityName,
-                     " file that says whose it is; nothing is created here"));
-  }
-  return absl::OkStatus();
+  const auto data = std::find_if(names->begin(), names->end(), IsData);
+  return data == names->end() ? "" : *data;
+}
+
+absl::Status MakeEmptyRoot(const Disk& disk, const std::string& path) {
+  if (absl::Status status = disk.MakeDirectory(path); !status.ok()) return status;
+  const absl::StatusOr<std::string> data = FindData(disk, path);
+  if (!data.ok() || data->empty()) return data.status();
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": holds ", *data, " but no ", kIdentityName,
+                   " file that says whose it is; nothing is created here"));
 }
 
 }  // namespace
@@ -100,6 +105,13 @@ std::string NodeDirectoryName(NodeId node, uint32_t incarnation) {
 ZoneDirectory::ZoneDirectory(std::string path, ZoneIdentity identity,
                              std::unique_ptr<DirectoryLock> lock)
     : path_(std::move(path)), identity_(std::move(identity)), lock_(std::move(lock)) {}
+
+absl::StatusOr<bool> ZoneDirectory::HoldsData(const Disk& disk, const std::string& path) {
+  const absl::StatusOr<std::string> data = FindData(disk, path);
+  if (absl::IsNotFound(data.status())) return false;
+  if (!data.ok()) return data.status();
+  return !data->empty();
+}
 
 absl::StatusOr<ZoneIdentity> ZoneDirectory::Identify(const Disk& disk, const std::string& path) {
   const std::string file = JoinPath(path, kIdentityName);

@@ -30,6 +30,7 @@ void AddReplicaCommands(CLI::App* app, Run* run);
 void AddScanCommand(CLI::App* app, Run* run);
 void AddStatsCommand(CLI::App* app, Run* run);
 void AddTourCommands(CLI::App* app, Run* run);
+void AddZoneCommands(CLI::App* app, Run* run);
 
 // Which cluster a command works on.
 struct ClusterFlags {

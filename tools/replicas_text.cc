@@ -33,14 +33,20 @@ bool HasNumbers(const NodeStats& node) { return node.info.up && node.info.in_syn
 std::string ReplicaText(const NodeStats& node) {
   std::string text = absl::StrCat(node.info.id.ToString(), " ", RoleName(node.info.role), " ",
                                   node.info.zone, " ");
-  if (!node.info.up) {
+  if (node.bytes_to_copy != 0) {
+    absl::StrAppend(&text, "being built anew, ", ByteSize(node.copied_bytes), " of ",
+                    ByteSize(node.bytes_to_copy));
+  } else if (!node.info.up) {
     absl::StrAppend(&text, "down");
   } else if (!node.info.in_sync) {
     absl::StrAppend(&text, "not in sync");
   } else {
     absl::StrAppend(&text, "in sync, lag ", ByteSize(node.lag_bytes));
   }
-  if (!node.failure.ok()) absl::StrAppend(&text, ", failing: ", Escaped(MessageOf(node.failure)));
+  if (!node.failure.ok()) {
+    absl::StrAppend(&text, node.info.in_sync ? ", failing: " : ": ",
+                    Escaped(MessageOf(node.failure)));
+  }
   return text;
 }
 
@@ -56,6 +62,20 @@ std::string RefusalsText(const ClusterStats& stats) {
     if (shard.write_status.ok()) continue;
     absl::StrAppend(&text, shard.id.ToString(), " takes no writes: ", MessageOf(shard.write_status),
                     "\n");
+  }
+  return text;
+}
+
+std::string ZonesDownText(const ClusterStats& stats) {
+  std::string text;
+  for (const ZoneStats& zone : stats.zones) {
+    if (!zone.status.ok()) {
+      absl::StrAppend(&text, "zone ", zone.name, " is down: ", Escaped(MessageOf(zone.status)),
+                      "\n");
+    } else if (!zone.topology.ok()) {
+      absl::StrAppend(&text, "zone ", zone.name, ": its copy of the topology is not current: ",
+                      Escaped(MessageOf(zone.topology)), "\n");
+    }
   }
   return text;
 }
@@ -82,7 +102,7 @@ std::string ReplicasText(const ClusterStats& stats) {
     }
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
   }
-  return absl::StrCat(text, RefusalsText(stats));
+  return absl::StrCat(text, RefusalsText(stats), ZonesDownText(stats));
 }
 
 }  // namespace slotkv::tools

@@ -14,8 +14,8 @@ const char* RoleName(Role role);
 // Whether the statistics have numbers of the node, which they do of copies in use.
 bool HasNumbers(const NodeStats& node);
 
-// "node-4 replica zone-b in sync, lag 0 bytes"; "not in sync" or "down" instead, and why the node
-// is about to be given up, if it is.
+// "node-4 replica zone-b in sync, lag 0 bytes"; "not in sync", "down" or how much of it is built
+// instead, and what has failed.
 std::string ReplicaText(const NodeStats& node);
 
 // A line: the shard, and each of its nodes as ReplicaText has it.
@@ -24,8 +24,11 @@ std::string ShardReplicasText(const ShardStats& shard);
 // A line for each shard that takes no writes: why.
 std::string RefusalsText(const ClusterStats& stats);
 
+// A line for each zone that is down, or has no current copy of the topology: why.
+std::string ZonesDownText(const ClusterStats& stats);
+
 // How many copies there are and are in sync, and a line for each shard, in columns;
-// then RefusalsText.
+// then RefusalsText and ZonesDownText.
 std::string ReplicasText(const ClusterStats& stats);
 
 }  // namespace slotkv::tools

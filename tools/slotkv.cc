@@ -54,6 +54,7 @@ int Main(int argc, char** argv) {
   slotkv::tools::AddScanCommand(&app, &run);
   slotkv::tools::AddStatsCommand(&app, &run);
   slotkv::tools::AddReplicaCommands(&app, &run);
+  slotkv::tools::AddZoneCommands(&app, &run);
   slotkv::tools::AddBenchCommand(&app, &run);
   try {
     app.parse(slotkv::tools::ParserArguments(argc, argv));

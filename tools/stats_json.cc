@@ -52,6 +52,8 @@ Json NodeJson(const NodeStats& node) {
           {"up", node.info.up},
           {"in_sync", node.info.in_sync},
           {"failure", FailureJson(node.failure)},
+          {"copied_bytes", node.copied_bytes},
+          {"bytes_to_copy", node.bytes_to_copy},
           {"log_last", number(node.last.value())},
           {"log_synced", number(node.synced.value())},
           {"applied", number(node.applied.value())},
@@ -61,6 +63,17 @@ Json NodeJson(const NodeStats& node) {
           {"log_segments", number(node.log_segments)},
           {"table_bytes", number(node.table_bytes)},
           {"memtable_bytes", number(node.memtable_bytes)}};
+}
+
+Json ZonesJson(const ClusterStats& stats) {
+  Json zones = Json::array();
+  for (const ZoneStats& zone : stats.zones) {
+    zones.push_back({{"name", zone.name},
+                     {"path", zone.path},
+                     {"failure", FailureJson(zone.status)},
+                     {"topology_failure", FailureJson(zone.topology)}});
+  }
+  return zones;
 }
 
 Json NodesJson(const ShardStats& shard) {
@@ -140,6 +153,7 @@ std::string StatsJson(const ClusterStats& stats, const Topology& topology) {
                      {"loads", stats.loads},
                      {"load_waits", stats.load_waits},
                      {"loads_not_stored", stats.loads_not_stored},
+                     {"zones", ZonesJson(stats)},
                      {"shards", std::move(shards)},
                      {"slots", SlotsJson(stats)}};
   return TextOf(json);
@@ -152,7 +166,8 @@ std::string ReplicasJson(const ClusterStats& stats) {
                       {"write_status", WriteStatus(shard)},
                       {"nodes", NodesJson(shard)}});
   }
-  return TextOf({{"epoch", stats.epoch.value()}, {"shards", std::move(shards)}});
+  return TextOf(
+      {{"epoch", stats.epoch.value()}, {"zones", ZonesJson(stats)}, {"shards", std::move(shards)}});
 }
 
 }  // namespace slotkv::tools

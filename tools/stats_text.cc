@@ -98,10 +98,11 @@ std::string NodesText(const ClusterStats& stats) {
                             bytes(node.memtable_bytes));
       if (node.failure.ok()) continue;
       absl::StrAppend(&failures, node.info.id.ToString(),
-                      " is failing: ", Escaped(MessageOf(node.failure)), "\n");
+                      node.info.in_sync ? " is failing: " : " is not in sync: ",
+                      Escaped(MessageOf(node.failure)), "\n");
     }
   }
-  return absl::StrCat(text, failures, RefusalsText(stats));
+  return absl::StrCat(text, failures, RefusalsText(stats), ZonesDownText(stats));
 }
 
 // A key of those that are the most in the slot: of the commonest hash tag.

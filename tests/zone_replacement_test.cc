@@ -1,0 +1,362 @@
+// Zones that are stopped, come back, and are replaced by another disk.
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "shard/cluster_testing.h"
+#include "slotkv/cluster.h"
+#include "tests/cluster_fixture.h"
+#include "tests/test_hook.h"
+#include "tests/test_support.h"
+
+namespace slotkv {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ZoneReplacementTest : public ClusterFixture {
+ protected:
+  ZoneReplacementTest() {
+    options_.replicas_per_shard = 1;
+    // Nothing fails here because the machine is slow.
+    options_.node_timeout = options_.operation_timeout = absl::Minutes(1);
+  }
+
+  std::string Root(const std::string& zone) const { return path_ + "/" + zone; }
+
+  void OpenHooked() {
+    Close();
+    absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);
+    ASSERT_THAT(cluster, IsOk());
+    cluster_ = *std::move(cluster);
+  }
+
+  static bool Eventually(const std::function<bool()>& condition) {
+    const absl::Time give_up = absl::Now() + absl::Minutes(2);
+    while (!condition()) {
+      if (absl::Now() > give_up) return false;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return true;
+  }
+  int NotInSync() {
+    int nodes = 0;
+    for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
+      for (const NodeInfo& node : shard.nodes) nodes += node.in_sync && node.up ? 0 : 1;
+    }
+    return nodes;
+  }
+  void AwaitAllInSync() {
+    ASSERT_TRUE(Eventually([&] { return NotInSync() == 0; }));
+  }
+
+  void Fill(int count, const std::string& value) {
+    for (int i = 0; i < count; ++i) ASSERT_THAT(cluster_->Set(absl::StrCat(i), value), IsOk());
+  }
+  void ExpectFilled(int count, const std::string& value) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue(value)) << i;
+    }
+    EXPECT_THAT(cluster_->Verify(), IsOk());
+  }
+  ZoneStats StatsOf(const std::string& zone) {
+    for (ZoneStats& stats : cluster_->GetStats().zones) {
+      if (stats.name == zone) return stats;
+    }
+    ADD_FAILURE() << "no such zone";
+    return {};
+  }
+
+  const std::shared_ptr<TestHook> hook_ = std::make_shared<TestHook>();
+};
+
+TEST_F(ZoneReplacementTest, OfAZoneWhoseDirectoryWasDeletedWhileClosed) {
+  for (const std::string zone : {"zone-a", "zone-b", "zone-c"}) {
+    SCOPED_TRACE(zone);
+    Open();
+    Fill(300, zone);
+    Close();
+    const std::string place = zone == "zone-a" ? Root(zone) : directory_.Path("new-" + zone);
+    fs::remove_all(Root(zone));
+    Open();
+    EXPECT_FALSE(StatsOf(zone).status.ok());
+    ExpectFilled(300, zone);
+    EXPECT_FALSE(fs::exists(Root(zone))) << "refilled by itself";
+    ASSERT_THAT(cluster_->ReplaceZone(zone, place), IsOk());
+    EXPECT_THAT(StatsOf(zone).status, IsOk());
+    EXPECT_THAT(StatsOf(zone).topology, IsOk());
+    EXPECT_EQ(StatsOf(zone).path, place);
+    AwaitAllInSync();
+    ExpectFilled(300, zone);
+    // It is a zone like any other.
+    Open();
+    EXPECT_EQ(NotInSync(), 0);
+    EXPECT_EQ(StatsOf(zone).path, place);
+    ExpectFilled(300, zone);
+  }
+}
+
+TEST_F(ZoneReplacementTest, OfEachZoneUnderLoad) {
+  Open();
+  std::atomic<bool> stop{false};
+  std::atomic<int> writes{0};
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 2; ++t) {
+    writers.emplace_back([&, t] {
+      for (int i = 0; !stop; ++i) {
+        const std::string key = absl::StrCat(t, ".", i % 40), value = absl::StrCat(i);
+        ASSERT_THAT(cluster_->Set(key, value), IsOk());
+        ASSERT_THAT(cluster_->Get(key), HoldsValue(value));
+        ++writes;
+      }
+    });
+  }
+  for (const std::string zone : {"zone-a", "zone-b", "zone-c"}) {
+    EXPECT_THAT(cluster_->ReplaceZone(zone, directory_.Path("new-" + zone)), IsOk());
+    AwaitAllInSync();
+    const int until = writes + 300;
+    EXPECT_TRUE(Eventually([&] { return writes >= until; }));
+  }
+  stop = true;
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_THAT(cluster_->Verify(), IsOk());
+  // The old disks are not used any more.
+  for (const std::string zone : {"zone-a", "zone-b", "zone-c"}) fs::remove_all(Root(zone));
+  Open();
+  EXPECT_EQ(NotInSync(), 0);
+  EXPECT_THAT(cluster_->Verify(), IsOk());
+}
+
+TEST_F(ZoneReplacementTest, TheOldDiskIsNotTakenForTheZone) {
+  Open();
+  Fill(50, "before");
+  ASSERT_THAT(cluster_->ReplaceZone("zone-b", directory_.Path("new")), IsOk());
+  AwaitAllInSync();
+  Fill(50, "after");
+  Close();
+  options_.zones = {{"zone-b", Root("zone-b")}};
+  Open();
+  EXPECT_THAT(StatsOf("zone-b").status,
+              HasError(absl::StatusCode::kFailedPrecondition, "should be zone zone-b"));
+  ExpectFilled(50, "after");
+  Close();
+  options_.zones = {{"zone-b", directory_.Path("new")}};
+  Open();
+  AwaitAllInSync();
+  ExpectFilled(50, "after");
+}
+
+TEST_F(ZoneReplacementTest, RefusalsLoseNothing) {
+  Open();
+  Fill(50, "value");
+  const auto expect_refusal = [&](const std::string& zone, const std::string& path,
+                                  absl::StatusCode code, const std::string& text) {
+    EXPECT_THAT(cluster_->ReplaceZone(zone, path), HasError(code, text));
+    EXPECT_EQ(NotInSync(), 0);
+  };
+  expect_refusal("zone-x", directory_.Path("new"), absl::StatusCode::kNotFound, "zone-x");
+  EXPECT_FALSE(fs::exists(directory_.Path("new")));
+  expect_refusal("zone-b", "", absl::StatusCode::kInvalidArgument, "path is empty");
+  expect_refusal("zone-b", Root("zone-b"), absl::StatusCode::kAlreadyExists, "the zone itself");
+  expect_refusal("zone-b", Root("zone-a"), absl::StatusCode::kAlreadyExists, "zone-a");
+  fs::create_directories(directory_.Path("data/node-1.1"));
+  expect_refusal("zone-b", directory_.Path("data"), absl::StatusCode::kFailedPrecondition,
+                 "node-1.1");
+  fs::create_directories(directory_.Path("parent"));
+  std::ofstream(directory_.Path("parent/file")) << "no directory";
+  EXPECT_FALSE(cluster_->ReplaceZone("zone-b", directory_.Path("parent/file")).ok());
+  EXPECT_EQ(NotInSync(), 0);
+  ExpectFilled(50, "value");
+}
+
+TEST_F(ZoneReplacementTest, OfTheOnlyCopyIsRefused) {
+  options_.replicas_per_shard = 0;
+  Open();
+  Fill(50, "value");
+  EXPECT_THAT(cluster_->ReplaceZone("zone-b", directory_.Path("new")),
+              HasError(absl::StatusCode::kFailedPrecondition, "shard-2"));
+  ExpectFilled(50, "value");
+  EXPECT_FALSE(fs::exists(directory_.Path("new")));
+}
+
+// Whatever step it is cut short at: the cluster opens, and it can be done again.
+TEST_F(ZoneReplacementTest, FailsAtAnyStep) {
+  Open();
+  Fill(30, "value");
+  Close();
+  // What fails here is not tried again for long.
+  options_.operation_timeout = absl::Milliseconds(300);
+  const fs::path saved = directory_.Path("saved");
+  fs::copy(path_, saved, fs::copy_options::recursive);
+  const auto is_step = [](FileOp op) {
+    return op == FileOp::kWrite || op == FileOp::kSync || op == FileOp::kRename;
+  };
+  int failed = 0;
+  for (int step = 1;; ++step) {
+    SCOPED_TRACE(step);
+    fs::remove_all(path_);
+    fs::remove_all(directory_.Path("new"));
+    fs::copy(saved, path_, fs::copy_options::recursive);
+    OpenHooked();
+    // The topology, the identity and the cluster's file; nodes have tests of their own.
+    std::atomic<int> steps{0};
+    hook_->SetBefore([&](FileOp op, const std::string& path) {
+      if (!is_step(op) || absl::StrContains(path, "node-")) return absl::OkStatus();
+      return ++steps >= step ? absl::UnavailableError("injected") : absl::OkStatus();
+    });
+    const absl::Status replaced = cluster_->ReplaceZone("zone-b", directory_.Path("new"));
+    hook_->Heal();
+    if (steps < step) {
+      EXPECT_THAT(replaced, IsOk());
+      break;
+    }
+    ++failed;
+    // Killed here, or going on: both must do.
+    if (step % 2 == 0) {
+      absl::Status closed = cluster_->Close();
+      cluster_.reset();
+      Open();
+    } else {
+      cluster_->StartZone("zone-b").IgnoreError();
+    }
+    for (int i = 0; i < 30; ++i) EXPECT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue("value"));
+    const absl::Status again = cluster_->ReplaceZone("zone-b", directory_.Path("new"));
+    // It had come through, as far as anybody will ever know.
+    if (!again.ok()) EXPECT_THAT(again, HasError(absl::StatusCode::kAlreadyExists, "zone itself"));
+    AwaitAllInSync();
+    ExpectFilled(30, "value");
+    EXPECT_EQ(StatsOf("zone-b").path, directory_.Path("new"));
+    cluster_->Close().IgnoreError();
+    cluster_.reset();
+  }
+  EXPECT_GE(failed, 5);
+}
+
+TEST_F(ZoneReplacementTest, ANewDiskThatHangsHoldsUpNobody) {
+  options_.operation_timeout = absl::Milliseconds(200);
+  OpenHooked();
+  Fill(30, "before");
+  absl::Notification resume;
+  const std::string path = directory_.Path("new");
+  hook_->SetBefore([&](FileOp, const std::string& file) {
+    if (absl::StartsWith(file, path)) resume.WaitForNotification();
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(cluster_->ReplaceZone("zone-b", path),
+              HasError(absl::StatusCode::kDeadlineExceeded, path));
+  EXPECT_EQ(NotInSync(), 0);
+  Fill(30, "after");
+  resume.Notify();
+  hook_->Heal();
+  ExpectFilled(30, "after");
+  cluster_->Close().IgnoreError();
+  cluster_.reset();
+}
+
+TEST_F(ZoneReplacementTest, AStoppedZoneIsLeftAloneAndOpenedAgain) {
+  options_.replicas_per_shard = 2;
+  Open();
+  Fill(100, "before");
+  ASSERT_THAT(cluster_->StopZone("zone-c"), IsOk());
+  EXPECT_FALSE(StatsOf("zone-c").status.ok());
+  // Its disk may be taken away as soon as it is closed.
+  const std::string away = directory_.Path("away");
+  ASSERT_TRUE(Eventually([&] {
+    // Nobody has anything open there.
+    for (const auto& file : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (absl::StrContains(fs::read_symlink(file, gone).string(), "/zone-c")) return false;
+    }
+    return true;
+  }));
+  fs::rename(Root("zone-c"), away);
+  Fill(100, "without");
+  EXPECT_THAT(cluster_->StartZone("zone-c"), HasError(absl::StatusCode::kUnavailable, "mounted"));
+  EXPECT_FALSE(fs::exists(Root("zone-c")));
+  Fill(100, "still without");
+  fs::rename(away, Root("zone-c"));
+  ASSERT_THAT(cluster_->StartZone("zone-c"), IsOk());
+  AwaitAllInSync();
+  EXPECT_THAT(StatsOf("zone-c").topology, IsOk());
+  ExpectFilled(100, "still without");
+}
+
+TEST_F(ZoneReplacementTest, AZoneThatWasDownAtOpenIsStarted) {
+  Open();
+  Fill(100, "before");
+  Close();
+  const std::string away = directory_.Path("away");
+  fs::rename(Root("zone-b"), away);
+  Open();
+  Fill(100, "without");
+  EXPECT_THAT(cluster_->StartZone("zone-b"), HasError(absl::StatusCode::kUnavailable, "mounted"));
+  fs::rename(away, Root("zone-b"));
+  ASSERT_THAT(cluster_->StartZone("zone-b"), IsOk());
+  AwaitAllInSync();
+  ExpectFilled(100, "without");
+}
+
+TEST_F(ZoneReplacementTest, TheLastMajorityOfTheTopologyIsNotStopped) {
+  options_.replicas_per_shard = 2;
+  Open();
+  Fill(50, "value");
+  ASSERT_THAT(cluster_->StopZone("zone-a"), IsOk());
+  EXPECT_THAT(cluster_->StopZone("zone-b"),
+              HasError(absl::StatusCode::kUnavailable, "majority without it"));
+  EXPECT_THAT(StatsOf("zone-b").status, IsOk());
+  Fill(50, "after");
+  ASSERT_THAT(cluster_->StartZone("zone-a"), IsOk());
+  AwaitAllInSync();
+  ExpectFilled(50, "after");
+}
+
+class ZoneListener : public EventListener {
+ public:
+  void OnZoneDown(const std::string& zone, const absl::Status& why) override {
+    absl::MutexLock lock(&mu_);
+    absl::StrAppend(&told_, "down ", zone, ": ", why.message(), "\n");
+  }
+  void OnZoneUp(const std::string& zone, const std::string& path) override {
+    absl::MutexLock lock(&mu_);
+    absl::StrAppend(&told_, "up ", zone, ": ", path, "\n");
+  }
+  std::string told() {
+    absl::MutexLock lock(&mu_);
+    return told_;
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::string told_ ABSL_GUARDED_BY(mu_);
+};
+
+TEST_F(ZoneReplacementTest, IsTold) {
+  const auto listener = std::make_shared<ZoneListener>();
+  options_.listener = listener;
+  Open();
+  ASSERT_THAT(cluster_->StopZone("zone-a"), IsOk());
+  ASSERT_THAT(cluster_->StartZone("zone-a"), IsOk());
+  ASSERT_THAT(cluster_->ReplaceZone("zone-a", directory_.Path("new")), IsOk());
+  AwaitAllInSync();
+  Close();
+  EXPECT_EQ(listener->told(),
+            absl::StrCat("down zone-a: it was stopped\nup zone-a: ", Root("zone-a"),
+                         "\ndown zone-a: it is replaced by ", directory_.Path("new"),
+                         "\nup zone-a: ", directory_.Path("new"), "\n"));
+}
+
+}  // namespace
+}  // namespace slotkv
