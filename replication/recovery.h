@@ -24,10 +24,10 @@ struct RecoveringCopy {
 };
 
 // Among the copies that are in sync the one with the last record wins, though nobody may have been
-// told of that record: the others get what they miss from its log. Afterwards those with an ok
-// status are equal, in log and store, and ready for a group; the others are to be dropped, durably,
-// before anything is served. An error, the winner's, if there would be none left. `clock` must
-// outlive the nodes.
+// told of that record: the others get what they miss from its log. If they cannot, because that log
+// cannot be read, the next one wins. Afterwards those with an ok status are equal, in log and
+// store, and ready for a group; the others are to be dropped, durably, before anything is served.
+// An error, the winner's, if there would be none left. `clock` must outlive the nodes.
 absl::Status RecoverCopies(absl::Span<RecoveringCopy> copies, ExpiryClock* clock);
 
 }  // namespace slotkv

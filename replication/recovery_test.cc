@@ -1,6 +1,7 @@
 // Copies that a crash has left unequal.
 #include "replication/recovery.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,7 +18,7 @@ namespace {
 class RecoveryTest : public testing::Test {
  protected:
   RecoveryTest() {
-    for (TestNode* const node : {&a_, &b_}) EXPECT_THAT(node->Create(), IsOk());
+    for (TestNode* const node : {&a_, &b_, &c_}) EXPECT_THAT(node->Create(), IsOk());
   }
 
   // Records of `epoch`, with keys from `from` on.
@@ -27,19 +28,32 @@ class RecoveryTest : public testing::Test {
       ASSERT_THAT(node->Put(1, absl::StrCat(i), absl::StrCat(epoch)), IsOk());
     }
   }
-  // Closes both as a crash does.
-  absl::Status Recover(bool a_in_sync = true, bool b_in_sync = true) {
+  // Closes them as a crash does, and finds the ends of their logs.
+  void OpenLogs(const std::vector<TestNode*>& nodes) {
     copies_.clear();
-    for (TestNode* const node : {&a_, &b_}) {
+    for (TestNode* const node : nodes) {
       node->node.reset();
       RecoveringCopy& copy = copies_.emplace_back();
       copy.id = node->options.identity.node;
-      copy.in_sync = node == &a_ ? a_in_sync : b_in_sync;
       auto opened = Node::Open(node->options);
       copy.status = opened.status();
       if (opened.ok()) copy.node = *std::move(opened);
     }
+  }
+  // Of two copies.
+  absl::Status Recover(bool a_in_sync = true, bool b_in_sync = true) {
+    OpenLogs({&a_, &b_});
+    copies_[0].in_sync = a_in_sync;
+    copies_[1].in_sync = b_in_sync;
     return RecoverCopies(absl::MakeSpan(copies_), &clock_);
+  }
+  // Behind its first records; many later ones stand in other files. Returns the file.
+  std::string DamageLogOfA() {
+    const std::string path = a_.LogFiles()[1];  // the first one is empty
+    std::string bytes = BytesOf(path);
+    std::fill(bytes.begin() + 1000, bytes.end(), 'x');
+    SetFileBytes(path, bytes);
+    return path;
   }
   std::string Get(int copy, int key) {
     ValueHeader header;
@@ -56,7 +70,7 @@ class RecoveryTest : public testing::Test {
     }
   }
 
-  TestNode a_{1}, b_{2};
+  TestNode a_{1}, b_{2}, c_{3};
   ManualClock wall_;
   ExpiryClock clock_{&wall_, 0};
   std::vector<RecoveringCopy> copies_;
@@ -126,6 +140,59 @@ TEST_F(RecoveryTest, DamageIsLeftOutWhileAnotherCopyIsSound) {
   copies_.clear();
   ASSERT_THAT(Disk().DeleteTree(b_.log_directory()), IsOk());
   EXPECT_THAT(Recover(), HasCode(absl::StatusCode::kDataLoss));
+}
+
+// What only it has was not acknowledged: every in-sync copy has all that was.
+TEST_F(RecoveryTest, TheNextOneWinsIfTheFirstCannotBeRead) {
+  Put(&a_, 1, 0, 100);
+  Put(&b_, 1, 0, 70);
+  Put(&c_, 1, 0, 50);
+  OpenLogs({&a_, &b_, &c_});
+  a_.hook->Fail(FileOp::kRead, absl::UnavailableError("broken"), "/log/");
+  ASSERT_THAT(RecoverCopies(absl::MakeSpan(copies_), &clock_), IsOk());
+  EXPECT_THAT(copies_[0].status, HasError(absl::StatusCode::kUnavailable, "broken"));
+  copies_.erase(copies_.begin());
+  ExpectEqualUpTo(70);
+  EXPECT_EQ(Get(1, 69), "1");
+  EXPECT_EQ(Get(1, 70), "NOT_FOUND");
+}
+
+TEST_F(RecoveryTest, TheNextOneWinsIfTheFirstIsDamagedWhereTheOthersEnd) {
+  Put(&a_, 1, 0, 3000);
+  Put(&b_, 1, 0, 20);
+  Put(&c_, 1, 0, 10);
+  OpenLogs({&a_, &b_, &c_});
+  const std::string damaged = DamageLogOfA();
+  ASSERT_THAT(RecoverCopies(absl::MakeSpan(copies_), &clock_), IsOk());
+  EXPECT_THAT(copies_[0].status, HasError(absl::StatusCode::kDataLoss, damaged));
+  copies_.erase(copies_.begin());
+  ExpectEqualUpTo(20);
+}
+
+TEST_F(RecoveryTest, ACopyThatCannotBeWrittenIsLeftOut) {
+  Put(&a_, 1, 0, 100);
+  Put(&b_, 1, 0, 70);
+  Put(&c_, 1, 0, 50);
+  OpenLogs({&a_, &b_, &c_});
+  b_.hook->Fail(FileOp::kSync, absl::UnavailableError("broken"), "/log/");
+  ASSERT_THAT(RecoverCopies(absl::MakeSpan(copies_), &clock_), IsOk());
+  EXPECT_THAT(copies_[1].status, HasError(absl::StatusCode::kUnavailable, "broken"));
+  copies_.erase(copies_.begin() + 1);
+  ExpectEqualUpTo(100);
+}
+
+// What such a copy misses cannot be read; the one in sync needs none of it.
+TEST_F(RecoveryTest, ACopyThatIsNotInSyncDoesNotDecideWhoWins) {
+  Put(&a_, 1, 0, 3000);
+  ASSERT_THAT(a_.node->Flush(/*wait=*/true), IsOk());
+  Put(&b_, 1, 0, 20);
+  OpenLogs({&a_, &b_});
+  copies_[1].in_sync = false;
+  const std::string damaged = DamageLogOfA();
+  ASSERT_THAT(RecoverCopies(absl::MakeSpan(copies_), &clock_), IsOk());
+  EXPECT_THAT(copies_[0].status, IsOk());
+  EXPECT_THAT(copies_[1].status, HasError(absl::StatusCode::kDataLoss, damaged));
+  EXPECT_EQ(Get(0, 2999), "1");
 }
 
 }  // namespace
