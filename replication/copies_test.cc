@@ -2,7 +2,6 @@
 // the topology first.
 #include "replication/copies.h"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "replication/fake_keeper.h"
 #include "replication/fake_replica.h"
 #include "replication/group.h"
 #include "replication/group_test_support.h"
@@ -23,21 +23,6 @@ namespace slotkv {
 namespace {
 
 using testing::ElementsAre;
-
-// Remembers what it was asked to make durable.
-class FakeKeeper final : public MembershipKeeper {
- public:
-  absl::Status Change(const Membership& next, absl::Duration) override {
-    if (before_change) before_change();
-    if (!status.ok()) return status;
-    changes.push_back(next);
-    return absl::OkStatus();
-  }
-
-  std::vector<Membership> changes;
-  absl::Status status;
-  std::function<void()> before_change;
-};
 
 // Node 1 is the primary, node 2 a local replica, node 3 a fake one.
 class CopiesTest : public testing::Test {

@@ -21,6 +21,11 @@ namespace slotkv {
 
 class OpenZones {
  public:
+  OpenZones() = default;
+  ~OpenZones() { Clear(); }
+  OpenZones(const OpenZones&) = delete;
+  OpenZones& operator=(const OpenZones&) = delete;
+
   // In the order in which they were added.
   std::vector<std::shared_ptr<OpenZone>> All() const ABSL_LOCKS_EXCLUDED(mu_);
   // There is one of that name.

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
+
+#include "tests/test_support.h"
 
 namespace slotkv {
 
@@ -19,6 +22,13 @@ inline std::vector<std::string> FilesBelow(const std::string& root) {
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+// What each of them holds.
+inline std::map<std::string, std::string> ContentsBelow(const std::string& root) {
+  std::map<std::string, std::string> contents;
+  for (const std::string& file : FilesBelow(root)) contents[file] = BytesOf(root + "/" + file);
+  return contents;
 }
 
 // Makes `to` a copy of `from`, without what it held before.

@@ -1,11 +1,7 @@
 // Nodes and zones that are stopped, fail and come back while the cluster is open.
 #include <atomic>
 #include <filesystem>
-#include <functional>
-#include <map>
 #include <memory>
-#include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,8 +14,7 @@
 #include "gtest/gtest.h"
 #include "shard/cluster_testing.h"
 #include "slotkv/cluster.h"
-#include "tests/cluster_fixture.h"
-#include "tests/test_hook.h"
+#include "tests/replicated_cluster.h"
 #include "tests/test_support.h"
 
 namespace slotkv {
@@ -27,71 +22,7 @@ namespace {
 
 constexpr absl::StatusCode kUnavailable = absl::StatusCode::kUnavailable;
 
-class FailoverTest : public ClusterFixture {
- protected:
-  FailoverTest() {
-    options_.replicas_per_shard = 1;
-    // Nothing fails here because the machine is slow.
-    options_.node_timeout = options_.operation_timeout = absl::Minutes(1);
-  }
-
-  void OpenHooked() {
-    Close();
-    hook_->Heal();
-    absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);
-    ASSERT_THAT(cluster, IsOk());
-    cluster_ = *std::move(cluster);
-  }
-
-  static bool Eventually(const std::function<bool()>& condition) {
-    const absl::Time give_up = absl::Now() + absl::Minutes(2);
-    while (!condition()) {
-      if (absl::Now() > give_up) return false;
-      absl::SleepFor(absl::Milliseconds(5));
-    }
-    return true;
-  }
-  bool EverythingInSync() {
-    for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
-      for (const NodeInfo& node : shard.nodes) {
-        if (!node.in_sync || !node.up) return false;
-      }
-    }
-    return true;
-  }
-  // Of the shard of the key.
-  ShardInfo ShardOf(std::string_view key) {
-    const Topology topology = cluster_->GetTopology();
-    return *topology.FindShard(topology.OwnerOf(SlotForKey(key)));
-  }
-  NodeInfo NodeOf(std::string_view key, Role role) {
-    for (const NodeInfo& node : ShardOf(key).nodes) {
-      if (node.role == role) return node;
-    }
-    ADD_FAILURE() << "no such node";
-    return {};
-  }
-  NodeInfo Find(NodeId id) {
-    for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
-      for (const NodeInfo& node : shard.nodes) {
-        if (node.id == id) return node;
-      }
-    }
-    ADD_FAILURE() << "no such node";
-    return {};
-  }
-  void Fill(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) ASSERT_THAT(cluster_->Set(absl::StrCat(i), value), IsOk());
-  }
-  void ExpectFilled(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) {
-      ASSERT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue(value)) << i;
-    }
-    EXPECT_THAT(cluster_->Verify(), IsOk());
-  }
-
-  const std::shared_ptr<TestHook> hook_ = std::make_shared<TestHook>();
-};
+class FailoverTest : public ReplicatedCluster {};
 
 TEST_F(FailoverTest, AStoppedPrimaryIsReplacedAndComesBack) {
   Open();
@@ -292,19 +223,60 @@ TEST_F(FailoverTest, WhenAllCopiesAreStoppedTheSlotsAreNotServed) {
 }
 
 TEST_F(FailoverTest, TooFewReplicasRefuseWrites) {
+  class Recorder final : public EventListener {
+   public:
+    void OnWritesRefused(ShardId shard, const absl::Status& why) override {
+      absl::MutexLock lock(&mu_);
+      events_.push_back(absl::StrCat(shard.ToString(), " refused: ", why.ToString()));
+    }
+    void OnWritesResumed(ShardId shard) override {
+      absl::MutexLock lock(&mu_);
+      events_.push_back(absl::StrCat(shard.ToString(), " resumed"));
+    }
+    std::vector<std::string> events() {
+      absl::MutexLock lock(&mu_);
+      return events_;
+    }
+
+   private:
+    absl::Mutex mu_;
+    std::vector<std::string> events_;
+  };
+  const auto recorder = std::make_shared<Recorder>();
+  options_.listener = recorder;
   options_.min_in_sync_replicas = 1;
   Open();
   Fill(100, "value");
   const NodeInfo replica = NodeOf("7", Role::kReplica);
+  const auto refused = HasError(kUnavailable, "min_in_sync_replicas");
   ASSERT_THAT(cluster_->StopNode(replica.id), IsOk());
-  EXPECT_THAT(cluster_->Set("7", "x"), HasError(kUnavailable, "min_in_sync_replicas"));
+  EXPECT_THAT(cluster_->Set("7", "x"), refused);
+  EXPECT_THAT(cluster_->Delete("7"), refused);
+  EXPECT_THAT(cluster_->Increment("{7}number", 1), refused);
   EXPECT_THAT(cluster_->Get("7"), HoldsValue("value"));
-  bool degraded = false;
   for (const ShardStats& shard : cluster_->GetStats().shards) {
-    degraded = degraded || absl::IsUnavailable(shard.write_status);
+    EXPECT_EQ(absl::IsUnavailable(shard.write_status), shard.id == replica.shard) << shard.id;
   }
-  EXPECT_TRUE(degraded);
+  ASSERT_TRUE(Eventually([&] { return recorder->events().size() == 1; }));
   ASSERT_THAT(cluster_->StartNode(replica.id), IsOk());
+  ASSERT_TRUE(Eventually([&] { return EverythingInSync(); }));
+  ASSERT_TRUE(Eventually([&] { return recorder->events().size() == 2; }));
+  const std::string shard = replica.shard.ToString();
+  EXPECT_THAT(recorder->events(),
+              testing::ElementsAre(testing::StartsWith(shard + " refused: UNAVAILABLE"),
+                                   shard + " resumed"));
+  for (const ShardStats& stats : cluster_->GetStats().shards) {
+    EXPECT_THAT(stats.write_status, IsOk());
+  }
+  // What was refused was not applied, and does not come later.
+  EXPECT_THAT(cluster_->Get("{7}number"), IsMissing());
+  ExpectFilled(100, "value");
+  // With the primary gone it is the other way round.
+  ASSERT_THAT(cluster_->StopNode(NodeOf("7", Role::kPrimary).id), IsOk());
+  EXPECT_EQ(NodeOf("7", Role::kPrimary).id, replica.id);
+  EXPECT_THAT(cluster_->Set("7", "x"), refused);
+  EXPECT_THAT(cluster_->Get("7"), HoldsValue("value"));
+  ASSERT_THAT(cluster_->StartNode(NodeOf("7", Role::kReplica).id), IsOk());
   ASSERT_TRUE(Eventually([&] { return EverythingInSync(); }));
   Fill(100, "after");
   ExpectFilled(100, "after");
@@ -410,96 +382,6 @@ TEST_F(FailoverTest, ADiskThatRecoversIsUsedAgain) {
   hook_->Heal();
   ASSERT_TRUE(Eventually([&] { return EverythingInSync(); }));
   ExpectFilled(200, "after");
-}
-
-// Nodes are stopped, started, promoted, fail, lose their files; the cluster is closed and opened.
-TEST_F(FailoverTest, RandomSchedulesAgreeWithAModel) {
-  std::mt19937_64 random(TestSeed());
-  std::map<std::string, std::string> model;
-  std::set<std::string> in_doubt;  // told that nobody knows
-  OpenHooked();
-  for (int step = 0; step < 120; ++step) {
-    const Topology topology = cluster_->GetTopology();
-    const auto shard = topology.shards().begin() + random() % topology.shards().size();
-    const NodeInfo node = shard->nodes[random() % shard->nodes.size()];
-    const bool other_in_sync = std::any_of(
-        shard->nodes.begin(), shard->nodes.end(),
-        [&](const NodeInfo& other) { return other.id != node.id && other.in_sync && other.up; });
-    switch (random() % 8) {
-      case 0:
-        if (other_in_sync) {
-          ASSERT_THAT(cluster_->StopNode(node.id), IsOk());
-        }
-        break;
-      case 1:
-      case 2:
-        for (const ShardInfo& each : topology.shards()) {
-          for (const NodeInfo& stopped : each.nodes) {
-            ASSERT_THAT(cluster_->StartNode(stopped.id), IsOk());
-          }
-        }
-        break;
-      case 3:
-        cluster_->Promote(shard->id).IgnoreError();
-        break;
-      case 4:
-        if (other_in_sync) {
-          hook_->Fail(random() % 2 == 0 ? FileOp::kWrite : FileOp::kSync,
-                      absl::UnavailableError("broken"),
-                      absl::StrCat("/node-", node.id.value(), "."));
-        }
-        break;
-      case 5:
-        hook_->Heal();
-        break;
-      case 6:
-        if (random() % 4 == 0) {
-          hook_->Heal();
-          OpenHooked();
-          if (HasFatalFailure()) return;
-        }
-        break;
-      default:
-        break;
-    }
-    for (int i = 0; i < 30; ++i) {
-      const std::string key = absl::StrCat("key", random() % 60);
-      if (random() % 2 == 0) {
-        const absl::StatusOr<std::string> value = cluster_->Get(key);
-        if (in_doubt.count(key) != 0) continue;
-        if (absl::IsUnavailable(value.status())) continue;
-        const auto it = model.find(key);
-        if (it == model.end()) {
-          ASSERT_TRUE(absl::IsNotFound(value.status())) << "step " << step << value.status();
-        } else {
-          ASSERT_THAT(value, HoldsValue(it->second)) << "step " << step;
-        }
-      } else {
-        const std::string value = absl::StrCat(step, ".", i);
-        const absl::Status status = cluster_->Set(key, value);
-        if (status.ok()) {
-          model[key] = value;
-          in_doubt.erase(key);
-        } else if (absl::IsDeadlineExceeded(status)) {
-          in_doubt.insert(key);
-        } else {
-          ASSERT_THAT(status, HasCode(kUnavailable)) << "step " << step;
-        }
-      }
-    }
-  }
-  hook_->Heal();
-  for (const ShardInfo& each : cluster_->GetTopology().shards()) {
-    for (const NodeInfo& node : each.nodes) ASSERT_THAT(cluster_->StartNode(node.id), IsOk());
-  }
-  ASSERT_TRUE(Eventually([&] { return EverythingInSync(); }));
-  EXPECT_THAT(cluster_->Verify(), IsOk());
-  Close();
-  Open();
-  for (const auto& [key, value] : model) {
-    if (in_doubt.count(key) != 0) continue;
-    EXPECT_THAT(cluster_->Get(key), HoldsValue(value));
-  }
 }
 
 }  // namespace

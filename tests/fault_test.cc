@@ -6,17 +6,18 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
-#include <map>
 #include <memory>
+#include <optional>
 #include <random>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "shard/cluster_testing.h"
 #include "slotkv/cluster.h"
 #include "tests/fake_clock.h"
+#include "tests/outcome_model.h"
 #include "tests/test_support.h"
 
 namespace slotkv {
@@ -59,45 +60,19 @@ class FaultTest : public testing::Test {
       return false;
     }
     Cluster* const cluster = opened->get();
-    CheckValues(cluster, /*may_fail=*/true);
+    model_->ReadAll(cluster, /*may_fail=*/true);
     Write(cluster, 12);
     FlushStores(cluster).IgnoreError();
     Write(cluster, 12);
-    CheckValues(cluster, /*may_fail=*/true);
+    model_->ReadAll(cluster, /*may_fail=*/true);
     cluster->Close().IgnoreError();
     return true;
   }
 
   void Write(Cluster* cluster, int writes) {
     for (int i = 0; i < writes; ++i) {
-      const std::string key = absl::StrCat("key", random_() % 6);
-      std::set<std::string>* const values =
-          &values_.try_emplace(key, std::set<std::string>{""}).first->second;
-      const std::string value =
-          random_() % 5 == 0 ? "" : absl::StrCat(++version_, " ", std::string(100, 'x'));
-      const absl::Status status =
-          value.empty() ? cluster->Delete(key).status() : cluster->Set(key, value);
-      absl::StrAppend(&history_[key], "; ", value.empty() ? "delete" : value.substr(0, 5), ": ",
-                      status.ToString());
-      // Only a deadline leaves the outcome open (cluster.h).
-      if (status.ok()) values->clear();
-      if (status.ok() || absl::IsDeadlineExceeded(status)) {
-        values->insert(value);
-      } else {
-        EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-      }
+      model_->Write(cluster);
       clock_->Advance(absl::Milliseconds(static_cast<int64_t>(random_() % 100)));
-    }
-  }
-
-  void CheckValues(Cluster* cluster, bool may_fail) {
-    for (const auto& [key, values] : values_) {
-      const absl::StatusOr<std::string> value = cluster->Get(key);
-      if (may_fail && !value.ok() && !absl::IsNotFound(value.status())) continue;
-      ASSERT_TRUE(value.ok() || absl::IsNotFound(value.status())) << value.status();
-      EXPECT_EQ(values.count(value.ok() ? *value : ""), 1u)
-          << key << " holds " << (value.ok() ? *value : "nothing") << ", should hold one of "
-          << testing::PrintToString(values) << history_[key];
     }
   }
 
@@ -105,21 +80,15 @@ class FaultTest : public testing::Test {
   void CheckSound() {
     absl::StatusOr<std::unique_ptr<Cluster>> cluster = Cluster::Open(options_, path_);
     ASSERT_THAT(cluster, IsOk());
-    CheckValues(cluster->get(), /*may_fail=*/false);
-    EXPECT_THAT((*cluster)->Verify(), IsOk());
     // What an unknown outcome turned out to be, it stays.
-    for (auto& [key, values] : values_) {
-      const absl::StatusOr<std::string> value = (*cluster)->Get(key);
-      values = {value.ok() ? *value : ""};
-      absl::StrAppend(&history_[key], "; opened");
-    }
+    model_->Learn(cluster->get());
+    EXPECT_THAT((*cluster)->Verify(), IsOk());
     EXPECT_THAT((*cluster)->Close(), IsOk());
   }
 
   void Start(uint64_t variant) {
     path_ = directory_.Path(absl::StrCat("cluster", ++clusters_));
-    values_.clear();
-    history_.clear();
+    model_.emplace(keys_, &random_);
     options_.fsync = variant % 2 == 0 ? Fsync::kAlways : Fsync::kEverySecond;
     options_.log_io = variant / 2 % 2 == 0 ? LogIo::kAuto : LogIo::kWrite;
   }
@@ -151,14 +120,12 @@ class FaultTest : public testing::Test {
   const TemporaryDirectory directory_{/*in_memory=*/true};
   const std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>();
   Options options_;
+  const std::vector<std::string> keys_ = {"key0", "key1", "key2", "key3", "key4", "key5"};
   std::string path_;
-  // What each key may hold; "" is nothing.
-  std::map<std::string, std::set<std::string>> values_;
-  std::map<std::string, std::string> history_;
+  std::optional<OutcomeModel> model_;
 
  private:
   int clusters_ = 0;
-  int version_ = 0;
 };
 
 TEST_F(FaultTest, OneOperationFailsFromCreationOn) { Run(false, false); }

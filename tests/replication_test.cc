@@ -16,29 +16,14 @@
 #include "gtest/gtest.h"
 #include "shard/cluster_testing.h"
 #include "slotkv/cluster.h"
-#include "tests/cluster_fixture.h"
-#include "tests/test_hook.h"
+#include "tests/replicated_cluster.h"
 #include "tests/test_support.h"
 
 namespace slotkv {
 namespace {
 
-class ReplicationTest : public ClusterFixture {
+class ReplicationTest : public ReplicatedCluster {
  protected:
-  ReplicationTest() {
-    options_.replicas_per_shard = 1;
-    // Nothing fails here because the machine is slow.
-    options_.node_timeout = options_.operation_timeout = absl::Minutes(1);
-  }
-
-  void OpenHooked() {
-    Close();
-    hook_->Heal();
-    absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);
-    ASSERT_THAT(cluster, IsOk());
-    cluster_ = *std::move(cluster);
-  }
-
   // What the nodes of a zone do to their logs fails.
   void Break(FileOp op, const std::string& zone) {
     hook_->SetBefore([=](FileOp done, const std::string& path) {
@@ -46,16 +31,6 @@ class ReplicationTest : public ClusterFixture {
                        path.find("/log/") != std::string::npos;
       return hit ? absl::UnavailableError("broken") : absl::OkStatus();
     });
-  }
-
-  void Fill(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) ASSERT_THAT(cluster_->Set(absl::StrCat(i), value), IsOk());
-  }
-  void ExpectFilled(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) {
-      ASSERT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue(value)) << i;
-    }
-    EXPECT_THAT(cluster_->Verify(), IsOk());
   }
 
   // By zone: copies in sync, primaries.
@@ -74,8 +49,6 @@ class ReplicationTest : public ClusterFixture {
     }
     return counts;
   }
-
-  const std::shared_ptr<TestHook> hook_ = std::make_shared<TestHook>();
 };
 
 TEST_F(ReplicationTest, PrimariesAndReplicasAreSpread) {

@@ -2,8 +2,6 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,11 +12,9 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "shard/cluster_testing.h"
 #include "slotkv/cluster.h"
-#include "tests/cluster_fixture.h"
+#include "tests/replicated_cluster.h"
 #include "tests/test_hook.h"
 #include "tests/test_support.h"
 
@@ -27,50 +23,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class ZoneReplacementTest : public ClusterFixture {
+class ZoneReplacementTest : public ReplicatedCluster {
  protected:
-  ZoneReplacementTest() {
-    options_.replicas_per_shard = 1;
-    // Nothing fails here because the machine is slow.
-    options_.node_timeout = options_.operation_timeout = absl::Minutes(1);
-  }
-
-  std::string Root(const std::string& zone) const { return path_ + "/" + zone; }
-
-  void OpenHooked() {
-    Close();
-    absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);
-    ASSERT_THAT(cluster, IsOk());
-    cluster_ = *std::move(cluster);
-  }
-
-  static bool Eventually(const std::function<bool()>& condition) {
-    const absl::Time give_up = absl::Now() + absl::Minutes(2);
-    while (!condition()) {
-      if (absl::Now() > give_up) return false;
-      absl::SleepFor(absl::Milliseconds(5));
-    }
-    return true;
-  }
   int NotInSync() {
     int nodes = 0;
-    for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
-      for (const NodeInfo& node : shard.nodes) nodes += node.in_sync && node.up ? 0 : 1;
-    }
+    for (const NodeInfo& node : Nodes()) nodes += node.in_sync && node.up ? 0 : 1;
     return nodes;
   }
   void AwaitAllInSync() {
     ASSERT_TRUE(Eventually([&] { return NotInSync() == 0; }));
-  }
-
-  void Fill(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) ASSERT_THAT(cluster_->Set(absl::StrCat(i), value), IsOk());
-  }
-  void ExpectFilled(int count, const std::string& value) {
-    for (int i = 0; i < count; ++i) {
-      ASSERT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue(value)) << i;
-    }
-    EXPECT_THAT(cluster_->Verify(), IsOk());
   }
   ZoneStats StatsOf(const std::string& zone) {
     for (ZoneStats& stats : cluster_->GetStats().zones) {
@@ -79,8 +40,6 @@ class ZoneReplacementTest : public ClusterFixture {
     ADD_FAILURE() << "no such zone";
     return {};
   }
-
-  const std::shared_ptr<TestHook> hook_ = std::make_shared<TestHook>();
 };
 
 TEST_F(ZoneReplacementTest, OfAZoneWhoseDirectoryWasDeletedWhileClosed) {
@@ -89,12 +48,12 @@ TEST_F(ZoneReplacementTest, OfAZoneWhoseDirectoryWasDeletedWhileClosed) {
     Open();
     Fill(300, zone);
     Close();
-    const std::string place = zone == "zone-a" ? Root(zone) : directory_.Path("new-" + zone);
-    fs::remove_all(Root(zone));
+    const std::string place = zone == "zone-a" ? ZonePath(zone) : directory_.Path("new-" + zone);
+    fs::remove_all(ZonePath(zone));
     Open();
     EXPECT_FALSE(StatsOf(zone).status.ok());
     ExpectFilled(300, zone);
-    EXPECT_FALSE(fs::exists(Root(zone))) << "refilled by itself";
+    EXPECT_FALSE(fs::exists(ZonePath(zone))) << "refilled by itself";
     ASSERT_THAT(cluster_->ReplaceZone(zone, place), IsOk());
     EXPECT_THAT(StatsOf(zone).status, IsOk());
     EXPECT_THAT(StatsOf(zone).topology, IsOk());
@@ -134,7 +93,7 @@ TEST_F(ZoneReplacementTest, OfEachZoneUnderLoad) {
   for (std::thread& writer : writers) writer.join();
   EXPECT_THAT(cluster_->Verify(), IsOk());
   // The old disks are not used any more.
-  for (const std::string zone : {"zone-a", "zone-b", "zone-c"}) fs::remove_all(Root(zone));
+  for (const std::string zone : {"zone-a", "zone-b", "zone-c"}) fs::remove_all(ZonePath(zone));
   Open();
   EXPECT_EQ(NotInSync(), 0);
   EXPECT_THAT(cluster_->Verify(), IsOk());
@@ -147,7 +106,7 @@ TEST_F(ZoneReplacementTest, TheOldDiskIsNotTakenForTheZone) {
   AwaitAllInSync();
   Fill(50, "after");
   Close();
-  options_.zones = {{"zone-b", Root("zone-b")}};
+  options_.zones = {{"zone-b", ZonePath("zone-b")}};
   Open();
   EXPECT_THAT(StatsOf("zone-b").status,
               HasError(absl::StatusCode::kFailedPrecondition, "should be zone zone-b"));
@@ -170,8 +129,8 @@ TEST_F(ZoneReplacementTest, RefusalsLoseNothing) {
   expect_refusal("zone-x", directory_.Path("new"), absl::StatusCode::kNotFound, "zone-x");
   EXPECT_FALSE(fs::exists(directory_.Path("new")));
   expect_refusal("zone-b", "", absl::StatusCode::kInvalidArgument, "path is empty");
-  expect_refusal("zone-b", Root("zone-b"), absl::StatusCode::kAlreadyExists, "the zone itself");
-  expect_refusal("zone-b", Root("zone-a"), absl::StatusCode::kAlreadyExists, "zone-a");
+  expect_refusal("zone-b", ZonePath("zone-b"), absl::StatusCode::kAlreadyExists, "the zone itself");
+  expect_refusal("zone-b", ZonePath("zone-a"), absl::StatusCode::kAlreadyExists, "zone-a");
   fs::create_directories(directory_.Path("data/node-1.1"));
   expect_refusal("zone-b", directory_.Path("data"), absl::StatusCode::kFailedPrecondition,
                  "node-1.1");
@@ -282,12 +241,12 @@ TEST_F(ZoneReplacementTest, AStoppedZoneIsLeftAloneAndOpenedAgain) {
     }
     return true;
   }));
-  fs::rename(Root("zone-c"), away);
+  fs::rename(ZonePath("zone-c"), away);
   Fill(100, "without");
   EXPECT_THAT(cluster_->StartZone("zone-c"), HasError(absl::StatusCode::kUnavailable, "mounted"));
-  EXPECT_FALSE(fs::exists(Root("zone-c")));
+  EXPECT_FALSE(fs::exists(ZonePath("zone-c")));
   Fill(100, "still without");
-  fs::rename(away, Root("zone-c"));
+  fs::rename(away, ZonePath("zone-c"));
   ASSERT_THAT(cluster_->StartZone("zone-c"), IsOk());
   AwaitAllInSync();
   EXPECT_THAT(StatsOf("zone-c").topology, IsOk());
@@ -299,11 +258,11 @@ TEST_F(ZoneReplacementTest, AZoneThatWasDownAtOpenIsStarted) {
   Fill(100, "before");
   Close();
   const std::string away = directory_.Path("away");
-  fs::rename(Root("zone-b"), away);
+  fs::rename(ZonePath("zone-b"), away);
   Open();
   Fill(100, "without");
   EXPECT_THAT(cluster_->StartZone("zone-b"), HasError(absl::StatusCode::kUnavailable, "mounted"));
-  fs::rename(away, Root("zone-b"));
+  fs::rename(away, ZonePath("zone-b"));
   ASSERT_THAT(cluster_->StartZone("zone-b"), IsOk());
   AwaitAllInSync();
   ExpectFilled(100, "without");
@@ -353,7 +312,7 @@ TEST_F(ZoneReplacementTest, IsTold) {
   AwaitAllInSync();
   Close();
   EXPECT_EQ(listener->told(),
-            absl::StrCat("down zone-a: it was stopped\nup zone-a: ", Root("zone-a"),
+            absl::StrCat("down zone-a: it was stopped\nup zone-a: ", ZonePath("zone-a"),
                          "\ndown zone-a: it is replaced by ", directory_.Path("new"),
                          "\nup zone-a: ", directory_.Path("new"), "\n"));
 }
