@@ -43,6 +43,7 @@ std::vector<Metric> StoreMetrics();
 // In a process of their own: see OpenInThisProcess.
 std::vector<Metric> OpenMetrics();
 std::vector<Metric> ReplicationMetrics();
+std::vector<Metric> RebalanceMetrics();
 
 // What the child that OpenMetrics starts is to do: create and open a cluster of 64 shards below
 // `directory` and print what that took. The process's exit code.
