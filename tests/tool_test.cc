@@ -149,7 +149,7 @@ TEST_F(ToolTest, TeachesItsUse) {
   EXPECT_THAT(Run({"--help"}).out,
               AllOf(HasSubstr("slotkv tour"), HasSubstr("load"), Not(HasSubstr("tour-writer"))));
   for (const char* const command : {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour",
-                                    "hget", "scan", "stats", "bench", "replicas", "promote"}) {
+                                    "hget", "scan", "stats", "bench", "replicas", "promote", "slots"}) {
     const Outcome help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, ContainsRegex(absl::StrCat("Examples?:\n  slotkv ", command)));

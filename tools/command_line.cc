@@ -62,6 +62,10 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
       ->type_name("");
 }
 
+CLI::Option* AddDir(CLI::App* command, ClusterFlags* flags) {
+  return AddText(command, "DIR,--dir", &flags->dir, "The cluster's directory");
+}
+
 CLI::Option* AddDirFlag(CLI::App* command, ClusterFlags* flags) {
   return AddText(command, "--dir", &flags->dir, "The cluster's directory")->type_name("DIR");
 }

@@ -28,6 +28,7 @@ void AddKeyCommands(CLI::App* app, Run* run);
 void AddLoadCommand(CLI::App* app, Run* run);
 void AddReplicaCommands(CLI::App* app, Run* run);
 void AddScanCommand(CLI::App* app, Run* run);
+void AddSlotsCommand(CLI::App* app, Run* run);
 void AddStatsCommand(CLI::App* app, Run* run);
 void AddTourCommands(CLI::App* app, Run* run);
 void AddZoneCommands(CLI::App* app, Run* run);
@@ -48,6 +49,8 @@ CLI::Option* AddTexts(CLI::App* command, const std::string& name, std::vector<st
 // The arguments after the program's name, made ready for the parser.
 std::vector<std::string> ParserArguments(int argc, char** argv);
 
+// The directory as the first argument or by --dir; it must be given.
+CLI::Option* AddDir(CLI::App* command, ClusterFlags* flags);
 // --dir, which must be given.
 CLI::Option* AddDirFlag(CLI::App* command, ClusterFlags* flags);
 // --fsync and, for a cluster that the command may create, --shards.

@@ -15,17 +15,6 @@
 namespace slotkv::tools {
 namespace {
 
-// The directory as the first argument or, as with other commands, by --dir.
-void AddDir(CLI::App* command, ClusterFlags* flags) {
-  AddText(command, "DIR,--dir", &flags->dir, "The cluster's directory");
-}
-
-absl::Status Print(const std::string& text) {
-  StandardOutput out;
-  out.Write(text);
-  return out.status();
-}
-
 // ---- replicas ----
 
 struct ReplicasFlags {

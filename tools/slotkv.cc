@@ -24,6 +24,7 @@ constexpr const char* kFooter =
     "  slotkv stats --dir /tmp/sessions\n"
     "  slotkv verify --dir /tmp/sessions\n"
     "  slotkv replicas /tmp/sessions\n"
+    "  slotkv slots /tmp/sessions\n"
     "\n"
     "'slotkv COMMAND --help' says more about each. One process at a time can open a cluster.\n"
     "Exit codes: 0 done, 1 failed or no such key, 2 wrong usage.\n";
@@ -55,6 +56,7 @@ int Main(int argc, char** argv) {
   slotkv::tools::AddStatsCommand(&app, &run);
   slotkv::tools::AddReplicaCommands(&app, &run);
   slotkv::tools::AddZoneCommands(&app, &run);
+  slotkv::tools::AddSlotsCommand(&app, &run);
   slotkv::tools::AddBenchCommand(&app, &run);
   try {
     app.parse(slotkv::tools::ParserArguments(argc, argv));

@@ -22,4 +22,10 @@ bool StandardOutput::Write(std::string_view text) {
   return open_;
 }
 
+absl::Status Print(std::string_view text) {
+  StandardOutput out;
+  out.Write(text);
+  return out.status();
+}
+
 }  // namespace slotkv::tools

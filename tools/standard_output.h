@@ -24,6 +24,9 @@ class StandardOutput {
   absl::Status status_;
 };
 
+// Writes all of `text`, by a StandardOutput of its own.
+absl::Status Print(std::string_view text);
+
 }  // namespace slotkv::tools
 
 #endif  // SLOTKV_TOOLS_STANDARD_OUTPUT_H_

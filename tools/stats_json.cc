@@ -87,12 +87,18 @@ std::string TextOf(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Json RangesJson(const ShardInfo& shard) {
+  Json ranges = Json::array();
+  for (const SlotRange& range : shard.slots) ranges.push_back({range.first, range.last});
+  return ranges;
+}
+
 Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStats& stats) {
   std::optional<uint64_t> keys = 0, bytes = 0;
   Json ranges = Json::array();
   if (info != nullptr) {
+    ranges = RangesJson(*info);
     for (const SlotRange& range : info->slots) {
-      ranges.push_back({range.first, range.last});
       for (size_t slot = range.first; slot <= range.last; ++slot) {
         keys = Plus(keys, stats.slots[slot].keys);
         bytes = Plus(bytes, stats.slots[slot].bytes);
@@ -168,6 +174,18 @@ std::string ReplicasJson(const ClusterStats& stats) {
   }
   return TextOf(
       {{"epoch", stats.epoch.value()}, {"zones", ZonesJson(stats)}, {"shards", std::move(shards)}});
+}
+
+std::string SlotMapJson(const Topology& topology) {
+  Json shards = Json::array();
+  for (const ShardInfo& shard : topology.shards()) {
+    const NodeInfo& primary = shard.primary();
+    shards.push_back({{"id", shard.id.ToString()},
+                      {"slots", shard.SlotCount()},
+                      {"slot_ranges", RangesJson(shard)},
+                      {"primary", {{"id", primary.id.ToString()}, {"zone", primary.zone}}}});
+  }
+  return TextOf({{"epoch", topology.epoch().value()}, {"shards", std::move(shards)}});
 }
 
 }  // namespace slotkv::tools

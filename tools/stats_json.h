@@ -1,4 +1,4 @@
-// A cluster's statistics for programs.
+// A cluster's statistics, and its topology, for programs.
 #ifndef SLOTKV_TOOLS_STATS_JSON_H_
 #define SLOTKV_TOOLS_STATS_JSON_H_
 
@@ -14,6 +14,9 @@ std::string StatsJson(const ClusterStats& stats, const Topology& topology);
 
 // The epoch and the copies of each shard alone, as StatsJson has them.
 std::string ReplicasJson(const ClusterStats& stats);
+
+// One line of JSON: the epoch, and of each shard its slots, their ranges, and its primary.
+std::string SlotMapJson(const Topology& topology);
 
 }  // namespace slotkv::tools
 

@@ -158,6 +158,16 @@ TEST_F(StatsJsonTest, ShowsReplicasAlone) {
   EXPECT_FALSE(json.contains("slots"));
 }
 
+TEST_F(StatsJsonTest, ShowsTheSlotMapAlone) {
+  const std::string text = SlotMapJson(topology_);
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_EQ(Json::parse(text), Json::parse(R"({"epoch": 7, "shards": [
+      {"id": "shard-1", "slots": 100, "slot_ranges": [[0, 99]],
+       "primary": {"id": "node-1", "zone": "zone-a"}},
+      {"id": "shard-2", "slots": 16284, "slot_ranges": [[100, 16383]],
+       "primary": {"id": "node-2", "zone": "zone-a"}}]})"));
+}
+
 TEST_F(StatsJsonTest, TakesAClosedCluster) {
   const Json json = Json::parse(StatsJson(ClusterStats(), Topology()));
   EXPECT_EQ(json["shards"].size(), 0);
