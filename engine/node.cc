@@ -79,14 +79,20 @@ absl::StatusOr<Log::Pin> Node::CopyFrom(const NodeOptions& options, Node* from,
   snapshot->reset();
 
   // Keys that had expired may be gone from the store: this log, too, must know that it was so late.
+  const std::string unfinished = JoinPath(options.directory, "log.unfinished");
   absl::StatusOr<std::unique_ptr<Log>> log =
-      Log::Create(options.disk, options.workers, JoinPath(options.directory, "log"),
-                  options.identity, options.log, *previous, from->clock_->NowMs());
+      Log::Create(options.disk, options.workers, unfinished, options.identity, options.log,
+                  *previous, from->clock_->NowMs());
   if (!log.ok()) return log.status();
   if (absl::Status status = CopyRecords(*from->log_, upto, log->get()); !status.ok()) {
     return status;
   }
   pin->Advance((*log)->last().index.Next());
+  log->reset();
+  // Before, the store may have records that the log has not: no node is to be opened here.
+  absl::Status status = options.disk->Rename(unfinished, JoinPath(options.directory, "log"));
+  if (status.ok()) status = options.disk->SyncDirectory(options.directory);
+  if (!status.ok()) return status;
   return pin;
 }
 

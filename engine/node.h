@@ -1,6 +1,6 @@
 // A node: one copy of one shard's data, a log and a store in a directory.
 //
-//   DIRECTORY/log/    the segments (engine/log.h)
+//   DIRECTORY/log/    the segments (engine/log.h); named log.unfinished while a copy is made
 //   DIRECTORY/store/  the RocksDB store (engine/store.h)
 //
 // The store is a function of the log: recovery opens the log, then the store, and applies every

@@ -322,6 +322,25 @@ TEST_F(NodeCopyTest, CopiesBesideAWorkingSource) {
   ExpectEqual();
 }
 
+// Its store may have records that its log has not: a crash must not leave it to be taken for a
+// node.
+TEST_F(NodeCopyTest, ACopyIsNoNodeBeforeItIsWhole) {
+  ASSERT_THAT(source_.PutMany(300), IsOk());
+  int looks = 0;
+  copy_.hook->SetBefore([&](FileOp op, const std::string&) {
+    if (op != FileOp::kSync && op != FileOp::kWrite && op != FileOp::kRename)
+      return absl::OkStatus();
+    ++looks;
+    EXPECT_FALSE(std::filesystem::exists(copy_.log_directory()));
+    return absl::OkStatus();
+  });
+  ASSERT_THAT(Copy(), IsOk());
+  copy_.hook->Heal();
+  EXPECT_GT(looks, 3);
+  ASSERT_THAT(copy_.Open(), IsOk());
+  ExpectEqual();
+}
+
 TEST_F(NodeCopyTest, NoFileIsSharedAndAllArePrivate) {
   ASSERT_THAT(source_.PutMany(300), IsOk());
   ASSERT_THAT(Copy([&](uint64_t, uint64_t) {

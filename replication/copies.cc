@@ -97,6 +97,7 @@ absl::Status Copies::Prepare() {
 }
 
 absl::Status Copies::Settle() {
+  if (!ended_.ok()) return Refusal(ended_);
   absl::Status status;
   do {
     // Before the look at failures: what is noted after it is for the next round.
@@ -369,6 +370,7 @@ void Copies::Fail(Member* member, const absl::Status& why) {
 // Members that have failed leave, durably; another takes the primary's place if need be. Also asks
 // again for what may not have been made durable.
 absl::Status Copies::DropFailed(bool may_fail_over) {
+  if (!ended_.ok()) return ended_;
   const Members& wanted = asked_.has_value() ? *asked_ : in_sync_;
   Members next;
   absl::Status why;
@@ -501,6 +503,11 @@ absl::Status Copies::Promote(std::optional<NodeId> id) {
   std::iter_swap(next.begin(), it);
   if (absl::Status status = ChangeMembership(std::move(next)); !status.ok()) return status;
   return Settle();
+}
+
+void Copies::End(const absl::Status& why) {
+  ended_.Update(why);
+  needs_care_.store(true, std::memory_order_release);
 }
 
 // ---- The leader's: copies that join ----

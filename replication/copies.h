@@ -20,6 +20,7 @@
 //      disk that is full.
 //   7. A copy that joins is shipped every record from a moment on at which it had all before, and
 //      is synced that far before it is in sync.
+//   8. After End nothing is committed, and the membership keeper is asked for nothing.
 //
 // Thread safety: the functions in the first part belong to one thread at a time (the group's
 // leader), those in the second to any.
@@ -105,6 +106,9 @@ class Copies {
   // Makes an in-sync copy the primary; nullopt: any but the present one, or, if auto_failover is
   // off, instead of one that has failed.
   absl::Status Promote(std::optional<NodeId> id);
+
+  // For good: what is asked for from here on is refused. Another may go on with other copies.
+  void End(const absl::Status& why);
 
   // From here on it is given what is committed.
   void AddTap(std::shared_ptr<RecordTap> tap) { taps_.push_back(std::move(tap)); }
@@ -226,6 +230,7 @@ class Copies {
   std::unique_ptr<Round, RoundUnref> round_;
   // The keeper has been asked to make this the in-sync set, and may have done so.
   std::optional<Members> asked_;
+  absl::Status ended_;  // not ok: End was called
 
   // Read by every reader, written by the leader now and then.
   alignas(64) std::atomic<Node*> primary_{nullptr};

@@ -175,6 +175,24 @@ TEST_F(CopiesTest, ATakeOverThatWasLeftUnfinishedIsFinished) {
   ASSERT_THAT(Put("later", "value"), IsOk());
 }
 
+// Even what was begun before is left to whoever goes on with other copies.
+TEST_F(CopiesTest, AfterItsEndNothingIsWrittenAndNobodyIsAsked) {
+  Start();
+  ASSERT_THAT(Put("before", "value"), IsOk());
+  keeper_.status = absl::DeadlineExceededError("perhaps made");
+  EXPECT_FALSE(group_->Promote(NodeId(2)).ok());
+  keeper_.status = absl::OkStatus();
+  const size_t changes = keeper_.changes.size();
+  const LogIndex last = Last(0);
+  ASSERT_THAT(group_->End(absl::UnavailableError("ended")), IsOk());
+  EXPECT_THAT(Put("key", "value"), HasError(absl::StatusCode::kUnavailable, "ended"));
+  EXPECT_THAT(group_->Promote(NodeId(2)), HasError(absl::StatusCode::kUnavailable, "ended"));
+  group_->TakeCare();
+  EXPECT_EQ(keeper_.changes.size(), changes);
+  EXPECT_EQ(Last(0), last);
+  EXPECT_EQ(Get("before"), "value");
+}
+
 TEST_F(CopiesTest, APlannedPromotionOfUnknownOutcomeIsDecidedBeforeTheNextWrite) {
   Start();
   ASSERT_THAT(Put("before", "value"), IsOk());

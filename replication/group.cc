@@ -158,6 +158,13 @@ absl::Status Group::Promote(std::optional<NodeId> id) {
   return RunAsLeader([&] { return copies_->Promote(id); });
 }
 
+absl::Status Group::End(const absl::Status& why) {
+  return RunAsLeader([&] {
+    copies_->End(why);
+    return absl::OkStatus();
+  });
+}
+
 // Waits until the writer leads, with those behind it that can go along. False: another led for it,
 // or it has given up; its outcome is in its writes.
 bool Group::BecomeLeader(Writer* writer) {

@@ -118,6 +118,9 @@ class Group {
   // See Copies::Promote. Writers wait meanwhile.
   absl::Status Promote(std::optional<NodeId> id);
 
+  // See Copies::End. Ok: what was under way has ended, too. Unavailable as RunAsLeader.
+  absl::Status End(const absl::Status& why);
+
   // Runs `task`, which may use the leader's part of copies(), while no write is under way. It must
   // be brief. Unavailable if its turn has not come within the operation timeout.
   absl::Status RunAsLeader(absl::FunctionRef<absl::Status()> task) ABSL_LOCKS_EXCLUDED(mu_);

@@ -27,6 +27,10 @@ struct Membership {
   NodeId primary;
   // Ascending by id; the primary is one of them.
   std::vector<InSyncCopy> in_sync;
+
+  friend bool operator==(const Membership& a, const Membership& b) {
+    return a.epoch == b.epoch && a.primary == b.primary && a.in_sync == b.in_sync;
+  }
 };
 
 // Thread-safe.

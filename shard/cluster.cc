@@ -3,10 +3,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "shard/cluster_impl.h"
 #include "shard/keyspace_calls.h"
 
 namespace slotkv {
+namespace {
+
+constexpr absl::Duration kPause = absl::Milliseconds(1);
+
+}  // namespace
 
 // Shard handles may keep the implementation; what it has open ends here.
 Cluster::~Cluster() { Close().IgnoreError(); }
@@ -48,8 +55,18 @@ absl::Status Cluster::Verify() {
 }
 
 absl::Status Cluster::Promote(ShardId shard, const PromoteOptions& options) {
-  const CallGate::Pass pass(impl()->gate());
-  return pass.open() ? impl()->Promote(shard, options.node) : Closed();
+  const absl::Time deadline = absl::Now() + impl()->options().operation_timeout;
+  while (true) {
+    absl::Status status;
+    {
+      const CallGate::Pass pass(impl()->gate());
+      status = pass.open() ? impl()->Promote(shard, options.node, options.force) : Closed();
+    }
+    if (!absl::IsAborted(status)) return status;
+    // A copy is being closed, for which calls that run are waited for.
+    if (absl::Now() >= deadline) return absl::UnavailableError(status.message());
+    absl::SleepFor(kPause);
+  }
 }
 
 absl::Status Cluster::StopNode(NodeId node) {

@@ -59,6 +59,13 @@ class Shard final : public Keyspace {
 struct PromoteOptions {
   // Nullopt: an in-sync replica, if there is one.
   std::optional<NodeId> node;
+  // When every copy that is in sync is lost for good (its disk, its directory), the shard answers
+  // Unavailable, and a copy may be left that had fallen behind. Promote then says how far that one
+  // is behind. With `force` it goes on with what that copy has (nullopt: the one that has most):
+  // every write after its last record is lost, acknowledged ones included. The copies that have
+  // more are built anew from it should they come back. It changes nothing where a copy in sync is
+  // served: none that is not in sync is promoted there.
+  bool force = false;
 };
 
 // The whole cluster: the calls of Keyspace for all keys, and what concerns the cluster itself.
@@ -66,10 +73,12 @@ class Cluster final : public Keyspace {
  public:
   // Opens the cluster at `path`, or creates it there. One process at a time: a second one gets
   // Unavailable, as does whoever finds no majority of the zones. Bad options or an empty path are
-  // InvalidArgument; a damaged directory is DataLoss and is left as it was found; a format of
-  // another release is Unimplemented. NotFound and AlreadyExists as Options::create_if_missing and
-  // error_if_exists say; FailedPrecondition for zones on one device (require_distinct_devices), or
-  // a creation that was cut short and had other zones.
+  // InvalidArgument; a damaged directory is DataLoss and is left as it was found, unless the shard
+  // has another copy: one in sync is served, with one that is not the shard alone is Unavailable
+  // (PromoteOptions::force); a format of another release is Unimplemented. NotFound and
+  // AlreadyExists as Options::create_if_missing and error_if_exists say; FailedPrecondition for
+  // zones on one device (require_distinct_devices), or a creation that was cut short and had other
+  // zones.
   static absl::StatusOr<std::unique_ptr<Cluster>> Open(const Options& options,
                                                        const std::string& path);
 
@@ -105,8 +114,10 @@ class Cluster final : public Keyspace {
 
   // Makes an in-sync replica the primary (Redis: CLUSTER FAILOVER). Writers wait meanwhile, and
   // none fails. Also takes the place of a primary that has failed while Options::auto_failover is
-  // off. FailedPrecondition if there is no such replica in sync; Unavailable: not done;
-  // DeadlineExceeded: it may come to be.
+  // off. FailedPrecondition if there is no such replica in sync, with what would be lost if another
+  // copy can be promoted by force (PromoteOptions); or if by force, and it has no records.
+  // DataLoss: that one is damaged, or missing. Unavailable: not done; DeadlineExceeded: it may come
+  // to be.
   absl::Status Promote(ShardId shard, const PromoteOptions& options = {});
 
   // As if the process of that node were killed: its copy is dropped at once, with no flush and no

@@ -76,8 +76,9 @@ class ClusterImpl {
   // Flushes all stores and waits for it.
   absl::Status Flush();
 
+  // See ShardHost.
+  absl::Status Promote(ShardId shard, std::optional<NodeId> node, bool force);
   // See Cluster.
-  absl::Status Promote(ShardId shard, std::optional<NodeId> node);
   absl::Status StopNode(NodeId node);
   absl::Status StartNode(NodeId node);
   absl::Status StopZone(const std::string& name);

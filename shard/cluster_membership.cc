@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -12,6 +13,16 @@ namespace {
 constexpr absl::Duration kPause = absl::Milliseconds(1);
 
 }  // namespace
+
+Membership MembershipOf(const ShardState& shard) {
+  Membership membership;
+  membership.epoch = shard.epoch;
+  for (const NodeState& node : shard.nodes) {
+    if (node.role == Role::kPrimary) membership.primary = node.id;
+    if (node.in_sync) membership.in_sync.push_back({node.id, node.incarnation});
+  }
+  return membership;
+}
 
 void ApplyMembership(const Membership& membership, ShardState* shard) {
   shard->epoch = membership.epoch;
@@ -35,8 +46,19 @@ size_t ClusterMembership::PrimariesIn(const std::string& zone) const {
 }
 
 absl::Status ClusterMembership::Change(const Membership& next, absl::Duration timeout) {
+  return Change(nullptr, next, timeout);
+}
+
+absl::Status ClusterMembership::ChangeFrom(const Membership& expected, const Membership& next,
+                                           absl::Duration timeout) {
+  return Change(&expected, next, timeout);
+}
+
+absl::Status ClusterMembership::Change(const Membership* expected, const Membership& next,
+                                       absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   bool in_doubt = false;
+  std::optional<ShardState> before;
   while (true) {
     const std::shared_ptr<const ClusterState> current = keeper_->Current();
     ClusterState state = *current;
@@ -52,15 +74,21 @@ absl::Status ClusterMembership::Change(const Membership& next, absl::Duration ti
       return absl::UnavailableError(
           absl::StrCat(copy.id.ToString(), " is no node of ", shard_.ToString()));
     }
+    if (!before.has_value()) before = *shard;
+    const Membership found = MembershipOf(*shard);
     ApplyMembership(next, shard);
     if (state == *current) {  // an earlier call has come through
-      changed_(*shard, *shard);
+      changed_(*before, *shard);
       return absl::OkStatus();
+    }
+    if (expected != nullptr && !(found == *expected)) {
+      return absl::UnavailableError(
+          absl::StrCat(shard_.ToString(), ": its copies have changed meanwhile"));
     }
     state.epoch = state.epoch.Next();
     const absl::Status status = keeper_->ChangeTopology(current->epoch, state);
     if (status.ok()) {
-      changed_(*current->FindShard(shard_), *shard);
+      changed_(*before, *shard);
       return status;
     }
     // Aborted: something else has changed meanwhile, or what was unresolved. Unavailable: something

@@ -26,14 +26,21 @@ class ClusterMembership final : public MembershipKeeper {
       : shard_(shard), keeper_(keeper), changed_(std::move(changed)) {}
 
   absl::Status Change(const Membership& next, absl::Duration timeout) override;
+  // The same, but only in place of `expected`; Unavailable if the shard has another one.
+  absl::Status ChangeFrom(const Membership& expected, const Membership& next,
+                          absl::Duration timeout);
   size_t PrimariesIn(const std::string& zone) const override;
 
  private:
+  absl::Status Change(const Membership* expected, const Membership& next, absl::Duration timeout);
+
   const ShardId shard_;
   TopologyKeeper* const keeper_;
   const Changed changed_;
 };
 
+// What the shard's nodes say.
+Membership MembershipOf(const ShardState& shard);
 // Writes it into the shard's nodes. Those that are not in sync are replicas.
 void ApplyMembership(const Membership& membership, ShardState* shard);
 

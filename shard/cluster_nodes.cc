@@ -37,11 +37,10 @@ absl::StatusOr<ShardHost*> ClusterImpl::HostOf(NodeId node) const {
   return absl::NotFoundError(absl::StrCat("there is no ", node.ToString()));
 }
 
-absl::Status ClusterImpl::Promote(ShardId shard, std::optional<NodeId> node) {
+absl::Status ClusterImpl::Promote(ShardId shard, std::optional<NodeId> node, bool force) {
   ShardHost* const host = FindHost(shard);
   if (host == nullptr) return absl::NotFoundError(absl::StrCat("there is no ", shard.ToString()));
-  const std::shared_ptr<Group> group = host->group();
-  return group == nullptr ? host->status() : group->Promote(node);
+  return host->Promote(node, force);
 }
 
 absl::Status ClusterImpl::StopNode(NodeId node) {

@@ -308,13 +308,15 @@ absl::Status ClusterImpl::OpenShards() {
   clock_ = std::make_unique<ExpiryClock>(clock, floor_ms);
   context_.clock = clock_.get();
   return ForEach(hosts_.size(), [&](size_t i) {
-    const absl::Status status = hosts_[i]->Recover();
-    // A zone that is down comes back; damage and a disk that fails are the operator's to look at.
+    bool can_force = false;
+    const absl::Status status = hosts_[i]->Recover(&can_force);
+    // A zone that is down comes back, and with a copy that is not in sync the operator may go on;
+    // else damage and a disk that fails are the operator's to look at.
     const std::vector<NodeState>& nodes = state->shards[i].nodes;
     const bool zones_down = std::all_of(nodes.begin(), nodes.end(), [this](const NodeState& node) {
       return !node.in_sync || !context_.FindZone(node.zone)->status.ok();
     });
-    return status.ok() || zones_down ? absl::OkStatus() : status;
+    return status.ok() || zones_down || can_force ? absl::OkStatus() : status;
   });
 }
 

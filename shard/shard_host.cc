@@ -11,6 +11,7 @@
 #include "engine/text.h"
 #include "replication/catch_up.h"
 #include "replication/join.h"
+#include "replication/loss.h"
 
 namespace slotkv {
 namespace {
@@ -19,6 +20,8 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLastRetry = absl::Seconds(10);
 // How long calls that may read a copy that was dropped are waited for at a time.
 constexpr absl::Duration kClosePatience = absl::Minutes(1);
+
+constexpr char kStopped[] = "it is stopped";
 
 SyncPolicy PolicyOf(Fsync fsync) {
   switch (fsync) {
@@ -81,26 +84,31 @@ void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
     copy.in_sync = node_state.in_sync;
     const std::shared_ptr<OpenZone> zone =
         recovering_zones_.emplace_back(context_->FindZone(node_state.zone));
-    {
-      absl::MutexLock lock(&mu_);
-      if (!zone->status.ok()) {
-        copy.status = absl::UnavailableError(
-            absl::StrCat("zone ", zone->state.name, " is down: ", zone->status.message()));
-      } else if (!MayOpen(node_state)) {
-        copy.status = absl::UnavailableError(absl::StrCat(node_state.id.ToString(), " is stopped"));
-      }
-    }
+    copy.status = WhyNotOpen(node_state, *zone);
     if (!copy.status.ok()) continue;
     absl::StatusOr<std::unique_ptr<Node>> node =
         Node::Open(context_->MakeNodeOptions(state, shard, node_state, zone.get()));
     copy.status = node.status();
     if (node.ok()) copy.node = *std::move(node);
+    // Its log can be looked at.
+    if (node.ok() && IsStopped(copy.id)) copy.status = absl::UnavailableError(kStopped);
   }
 }
 
 void ShardHost::ForgetRecovering() {
   recovering_.clear();  // before the zones they are in
   recovering_zones_.clear();
+}
+
+absl::Status ShardHost::WhyNotOpen(const NodeState& node, const OpenZone& zone) {
+  if (!zone.status.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("zone ", zone.state.name, " is down: ", zone.status.message()));
+  }
+  absl::MutexLock lock(&mu_);
+  if (IsClosed(node.id)) return absl::OkStatus();
+  return absl::UnavailableError(stopped_.count(node.id) != 0 ? kStopped
+                                                             : "its files are still being closed");
 }
 
 uint64_t ShardHost::highest_clock_ms() const {
@@ -111,11 +119,17 @@ uint64_t ShardHost::highest_clock_ms() const {
   return highest_ms;
 }
 
-absl::Status ShardHost::Recover() {
-  absl::Status status = RecoverCopies(absl::MakeSpan(recovering_), context_->clock);
+absl::Status ShardHost::Recover(bool* can_force) {
+  const RecoveringCopy* const last = LastOutOfSync(absl::MakeSpan(recovering_));
+  const absl::Status status = RecoverCopies(absl::MakeSpan(recovering_), context_->clock);
+  *can_force = !status.ok() && last != nullptr;
+  absl::Status shown = status;
+  if (*can_force) {
+    shown = absl::UnavailableError(DescribeLoss(id_, *last, recovering_, acknowledged()));
+  }
   if (!status.ok()) ForgetRecovering();
   absl::MutexLock lock(&mu_);
-  status_ = status;
+  status_ = shown;
   return status;
 }
 
@@ -151,6 +165,7 @@ absl::Status ShardHost::Serve(const ShardState& shard) {
   absl::MutexLock lock(&mu_);
   group_ = std::move(group);
   status_ = absl::OkStatus();
+  acknowledged_.reset();
   return absl::OkStatus();
 }
 
@@ -213,6 +228,11 @@ absl::Status ShardHost::status() const {
   return status_;
 }
 
+std::optional<LogIndex> ShardHost::acknowledged() const {
+  absl::MutexLock lock(&mu_);
+  return acknowledged_;
+}
+
 std::vector<NodeId> ShardHost::Up() const {
   std::vector<NodeId> nodes;
   const std::shared_ptr<Group> group = this->group();
@@ -230,6 +250,11 @@ bool ShardHost::MayOpen(const NodeState& node) {
   return IsClosed(node.id);
 }
 
+// Without a group any copy that is in sync will do; with one, those that are not are wanted.
+bool ShardHost::MayRejoin(const NodeState& node) {
+  return node.in_sync != (group_ != nullptr) && MayOpen(node);
+}
+
 bool ShardHost::IsClosed(NodeId node) const {
   const auto open = open_.find(node);
   return open == open_.end() || !open->second->load(std::memory_order_acquire);
@@ -241,8 +266,7 @@ std::optional<NodeState> ShardHost::NextToRejoin() {
   if (shard == nullptr) return std::nullopt;
   absl::MutexLock lock(&mu_);
   for (const NodeState& node : shard->nodes) {
-    // Without a group any copy that is in sync will do; with one, those that are not are wanted.
-    if (node.in_sync == (group_ != nullptr) || !MayOpen(node)) continue;
+    if (!MayRejoin(node)) continue;
     const auto attempts = attempts_.find(node.id);
     if (attempts == attempts_.end() || attempts->second.next <= absl::Now()) return node;
   }
@@ -250,7 +274,21 @@ std::optional<NodeState> ShardHost::NextToRejoin() {
 }
 
 void ShardHost::Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on) {
-  const std::shared_ptr<Group> group = this->group();
+  const Turn turn(this, absl::ZeroDuration());
+  if (!turn.taken()) return;  // it will be asked for again
+  std::shared_ptr<Group> group;
+  {
+    // A promotion by force may have come in between.
+    const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
+    const ShardState* const shard = state->FindShard(id_);
+    absl::MutexLock lock(&mu_);
+    if (shard == nullptr || std::none_of(shard->nodes.begin(), shard->nodes.end(),
+                                         [&](const NodeState& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                                             mu_) { return now == node && MayRejoin(now); })) {
+      return;
+    }
+    group = group_;
+  }
   NoteAttempt(node.id, group == nullptr ? Revive() : RejoinNode(group.get(), node, go_on));
 }
 
@@ -364,16 +402,17 @@ void ShardHost::Reclaim() {
 absl::Status ShardHost::Revive() {
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
   OpenLogs(*state, *state->FindShard(id_));
-  if (absl::Status status = Recover(); !status.ok()) return status;
-  ShardState shard = *state->FindShard(id_);
+  bool can_force = false;
+  const absl::Status status = Recover(&can_force);
+  return status.ok() ? ServeRecovered(*state->FindShard(id_)) : status;
+}
+
+// The shard, which was as `before`, goes on with the copies that were recovered.
+absl::Status ShardHost::ServeRecovered(const ShardState& before) {
+  ShardState shard = before;
   ApplyTo(&shard);
-  Membership membership;
-  membership.epoch = shard.epoch;
-  for (const NodeState& node : shard.nodes) {
-    if (node.role == Role::kPrimary) membership.primary = node.id;
-    if (node.in_sync) membership.in_sync.push_back({node.id, node.incarnation});
-  }
-  absl::Status status = membership_.Change(membership, context_->options->operation_timeout);
+  absl::Status status = membership_.ChangeFrom(MembershipOf(before), MembershipOf(shard),
+                                               context_->options->operation_timeout);
   if (status.ok()) status = Serve(shard);
   if (!status.ok()) {
     ForgetRecovering();
@@ -495,12 +534,18 @@ absl::Status ShardHost::StopNode(NodeId node) {
   }
   // The last one. It stays in sync, but nobody serves it.
   absl::MutexLock lock(&mu_);
-  if (group_ != group) return absl::OkStatus();
+  if (group_ == group) RetireLocked(why);
+  return absl::OkStatus();
+}
+
+// There is a group. It is served no more.
+void ShardHost::RetireLocked(const absl::Status& why) {
   status_ = why;
+  last_group_ = group_;
+  acknowledged_ = group_->copies()->committed();
   to_retire_.push_back(std::move(group_));
   group_ = nullptr;
   context_->router->SetGroup(id_, nullptr, why);
-  return absl::OkStatus();
 }
 
 void ShardHost::StartNode(NodeId node) {

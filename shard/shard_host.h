@@ -7,7 +7,11 @@
 //                                                                          may read it is left
 //
 // If the last copy is stopped the shard is not served; when one that is in sync may be used again
-// it goes through these stages anew.
+// it goes through these stages anew. Or a copy that is not in sync does, alone, by force: from then
+// on what the others have more is no part of the shard, and they are built anew from it.
+//
+// Bringing copies back and promoting by force exclude each other (Turn): whoever is first wins, and
+// the other looks again.
 //
 // Thread safety: the functions of the opening belong to one thread, before anything else is called;
 // Reclaim to one at a time, and so does Rejoin; all others to any.
@@ -18,6 +22,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +31,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/expiry_clock.h"
@@ -78,8 +84,9 @@ class ShardHost {
   void OpenLogs(const ClusterState& state, const ShardState& shard);
   // The highest time in the logs.
   uint64_t highest_clock_ms() const;
-  // Makes the copies equal. An error: there is none that can be used.
-  absl::Status Recover();
+  // Makes the copies equal. An error: there is none that can be used. `*can_force`: but one that
+  // Promote could make the primary by force; status() says what would be lost.
+  absl::Status Recover(bool* can_force);
   // Writes the next epoch, and who is in sync, into the topology to come.
   void ApplyTo(ShardState* shard) const;
   // `shard` is durable. Begins its epoch.
@@ -110,6 +117,10 @@ class ShardHost {
   void Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // See Cluster::Promote. Aborted: a copy is still being closed, which waits for all calls that run
+  // now, this one included.
+  absl::Status Promote(std::optional<NodeId> node, bool force) ABSL_LOCKS_EXCLUDED(mu_);
+
   // As if the process of that node were killed. Ok: it serves nothing any more.
   absl::Status StopNode(NodeId node) ABSL_LOCKS_EXCLUDED(mu_);
   // It is brought back in the background.
@@ -119,6 +130,9 @@ class ShardHost {
   void DeleteWhenClosed(NodeId node, std::shared_ptr<const OpenZone> zone) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // Held by the one who opens copies while the cluster is open, and so begins a group.
+  class Turn;
+
   struct Doomed {
     NodeId node;
     std::shared_ptr<const OpenZone> zone;
@@ -142,22 +156,38 @@ class ShardHost {
   std::unique_ptr<Group> MakeGroup(const ShardState& shard);
   std::shared_ptr<LocalReplica> Wrap(NodeId id, std::shared_ptr<OpenZone> zone,
                                      std::unique_ptr<Node> node);
+  absl::Status WhyNotOpen(const NodeState& node, const OpenZone& zone) ABSL_LOCKS_EXCLUDED(mu_);
   bool MayOpen(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayRejoin(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IsClosed(NodeId node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DeleteDoomed() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Revive();
+  absl::Status ServeRecovered(const ShardState& before);
   absl::Status RejoinNode(Group* group, const NodeState& node,
                           absl::FunctionRef<absl::Status()> go_on);
   absl::StatusOr<std::unique_ptr<Node>> OpenToCatchUp(const NodeOptions& options,
                                                       const Copies& copies, const Log& log) const;
   bool IsStopped(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
+  std::optional<LogIndex> acknowledged() const ABSL_LOCKS_EXCLUDED(mu_);
+  void RetireLocked(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NoteAttempt(NodeId node, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Of Promote; shard_host_promote.cc.
+  absl::Status PromoteAny(std::optional<NodeId> node, bool force);
+  absl::Status PromoteServed(Group* group, std::optional<NodeId> node);
+  absl::Status PromoteUnserved(std::optional<NodeId> node, bool force);
+  absl::Status AwaitsClosing(const ShardState& shard, std::optional<NodeId> node)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteFailuresOf(const Group& group);
+  absl::StatusOr<RecoveringCopy*> Choose(const ShardState& shard, std::optional<NodeId> node);
+  absl::Status Force(const ShardState& before, RecoveringCopy* chosen);
+  absl::Status EndLastGroup() ABSL_LOCKS_EXCLUDED(mu_);
 
   const ShardId id_;
   const HostContext* const context_;
   ClusterMembership membership_;
 
-  // The opening's, and Rejoin's. As the topology's nodes.
+  // The opening's, and later of whoever holds a Turn. As the topology's nodes.
   std::vector<RecoveringCopy> recovering_;
   std::vector<std::shared_ptr<OpenZone>> recovering_zones_;  // of each
   // Reclaim's: readers may still be there.
@@ -168,6 +198,11 @@ class ShardHost {
   mutable absl::Mutex mu_;
   std::shared_ptr<Group> group_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
+  bool turn_taken_ ABSL_GUARDED_BY(mu_) = false;
+  // The last one that StopNode or Promote has taken from group_, while it is there, and up to where
+  // its writers may have been told of records.
+  std::weak_ptr<Group> last_group_ ABSL_GUARDED_BY(mu_);
+  std::optional<LogIndex> acknowledged_ ABSL_GUARDED_BY(mu_);
   std::set<NodeId> stopped_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Attempts> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Absence> absent_ ABSL_GUARDED_BY(mu_);
@@ -175,8 +210,23 @@ class ShardHost {
   std::map<NodeId, std::shared_ptr<std::atomic<bool>>> open_ ABSL_GUARDED_BY(mu_);
   std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);
   bool reclaiming_ ABSL_GUARDED_BY(mu_) = false;  // dropped_ or retired_ is not empty
-  // StopNode has taken it from group_; for Reclaim to close.
+  // Taken from group_; for Reclaim to close.
   std::vector<std::shared_ptr<Group>> to_retire_ ABSL_GUARDED_BY(mu_);
+};
+
+class ShardHost::Turn {
+ public:
+  // Waits that long for whoever holds it.
+  Turn(ShardHost* host, absl::Duration patience);
+  ~Turn();
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  bool taken() const { return taken_; }
+
+ private:
+  ShardHost* const host_;
+  bool taken_ = false;
 };
 
 }  // namespace slotkv

@@ -123,7 +123,8 @@ class ShardHostTest : public testing::Test, public EventListener {
     p_->host->OpenLogs(*p_->keeper->Current(), Shard());
     p_->clock = std::make_unique<ExpiryClock>(&p_->wall, p_->host->highest_clock_ms());
     p_->context.clock = p_->clock.get();
-    return p_->host->Recover();
+    bool can_force = false;
+    return p_->host->Recover(&can_force);
   }
   absl::Status Serve() {
     ClusterState next = *p_->keeper->Current();

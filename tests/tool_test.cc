@@ -468,6 +468,38 @@ TEST_F(ToolTest, TourShowsThatNothingIsLost) {
   EXPECT_EQ(RunOn("get", {"session:0"}).exit_code, 0);
 }
 
+// A cluster with replicas loses a zone, and then the one that had taken over.
+TEST_F(ToolTest, ShowsAndPromotesReplicas) {
+  ASSERT_EQ(Run({"tour", "--sessions", "1", "--dir", cluster()}).exit_code, 0);
+  ASSERT_EQ(RunOn("promote", {"shard-1", "node-1"}).exit_code, 0);
+  const Outcome replicas = RunOn("replicas", {});
+  EXPECT_EQ(replicas.exit_code, 0) << replicas.err;
+  EXPECT_THAT(replicas.out, ContainsRegex("shard-1 +node-1 primary zone-a in sync, lag 0 bytes"));
+  const Outcome promoted = RunOn("promote", {"shard-1"});
+  EXPECT_EQ(promoted.exit_code, 0) << promoted.err;
+  EXPECT_THAT(promoted.out, MatchesRegex("before: shard-1 +node-1 primary [^\n]+\n"
+                                         "after:  shard-1 +node-1 replica [^\n]+\n"));
+  EXPECT_THAT(RunOn("replicas", {}).out, ContainsRegex("shard-1 +node-1 replica zone-a in sync"));
+  ExpectOutput(RunOn("set", {"{06S}", "old"}), "");
+
+  // What is written without zone-a is not in node-1.
+  const std::string away = directory_.Path("away");
+  std::filesystem::rename(cluster() + "/zone-a", away);
+  ExpectFailure(RunOn("promote", {"shard-1"}), 1, "shard-1: no replica is in sync");
+  ExpectOutput(RunOn("set", {"{06S}", "new"}), "");
+  std::filesystem::rename(away, cluster() + "/zone-a");
+  std::filesystem::rename(cluster() + "/zone-b", away);
+  ExpectFailure(RunOn("get", {"{06S}"}), 1, "node-1 is not in sync");
+  ExpectFailure(RunOn("promote", {"shard-1", "node-1"}), 1, "--force promotes it all the same");
+  const Outcome forced = RunOn("promote", {"shard-1", "node-1", "--force"});
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
+  EXPECT_THAT(forced.out, ContainsRegex("\nafter:  shard-1 +node-1 primary zone-a in sync"));
+  ExpectOutput(RunOn("get", {"{06S}"}), "old\n");
+  ExpectOutput(RunOn("set", {"{06S}", "after"}), "");
+  std::filesystem::rename(away, cluster() + "/zone-b");
+  ExpectOutput(RunOn("get", {"{06S}"}), "after\n");
+}
+
 TEST_F(ToolTest, TourRemovesWhatItMade) {
   setenv("TMPDIR", directory_.path().c_str(), 1);
   EXPECT_EQ(Run({"tour", "--sessions", "100", "--threads", "2"}).exit_code, 0);

@@ -1,13 +1,14 @@
 #include "tools/promote.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "tools/text.h"
@@ -43,7 +44,8 @@ std::optional<NodeId> ParseNodeId(std::string_view text) {
   return ParseId<NodeId, NodeIdTag>(text);
 }
 
-absl::Status PromoteReplica(Cluster* cluster, ShardId shard, std::optional<NodeId> node) {
+absl::Status PromoteReplica(Cluster* cluster, ShardId shard, const PromoteOptions& options) {
+  const std::optional<NodeId> node = options.node;
   const Topology topology = cluster->GetTopology();
   const ShardInfo* const info = topology.FindShard(shard);
   if (info == nullptr) {
@@ -58,11 +60,9 @@ absl::Status PromoteReplica(Cluster* cluster, ShardId shard, std::optional<NodeI
                                             shard.ToString(), " has ",
                                             Ids(absl::MakeConstSpan(info->nodes))));
   }
-  PromoteOptions options;
-  options.node = node;
-  absl::Status promoted = cluster->Promote(shard, options);
-  if (promoted.ok() || absl::StrContains(promoted.message(), shard.ToString())) return promoted;
-  return absl::Status(promoted.code(), absl::StrCat(shard.ToString(), ": ", promoted.message()));
+  const absl::Status promoted = cluster->Promote(shard, options);
+  return absl::Status(promoted.code(), absl::StrReplaceAll(promoted.message(),
+                                                           {{"PromoteOptions.force", "--force"}}));
 }
 
 }  // namespace slotkv::tools

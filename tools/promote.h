@@ -14,9 +14,9 @@ namespace slotkv::tools {
 std::optional<ShardId> ParseShardId(std::string_view text);
 std::optional<NodeId> ParseNodeId(std::string_view text);
 
-// Without a node, any replica in sync. NotFound, with what there is, if there is no such shard or
-// the node is not one of it; otherwise as Cluster::Promote.
-absl::Status PromoteReplica(Cluster* cluster, ShardId shard, std::optional<NodeId> node);
+// NotFound, with what there is, if there is no such shard or the node is not one of it; otherwise
+// as Cluster::Promote, in the words of the command line.
+absl::Status PromoteReplica(Cluster* cluster, ShardId shard, const PromoteOptions& options);
 
 }  // namespace slotkv::tools
 

@@ -36,7 +36,9 @@ class PromoteReplicaTest : public testing::Test {
     cluster_ = *std::move(cluster);
   }
   absl::Status Promote(ShardId shard, std::optional<NodeId> node = std::nullopt) {
-    return PromoteReplica(cluster_.get(), shard, node);
+    PromoteOptions options;
+    options.node = node;
+    return PromoteReplica(cluster_.get(), shard, options);
   }
   NodeId Primary(ShardId shard) {
     const Topology topology = cluster_->GetTopology();

@@ -1,6 +1,5 @@
 // replicas and promote: the copies of shards, and which of them is the primary.
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -53,7 +52,7 @@ void AddReplicas(CLI::App* app, Run* run) {
 struct PromoteFlags {
   ClusterFlags cluster;
   ShardId shard;
-  std::optional<NodeId> node;
+  PromoteOptions options;
 };
 
 std::string ReplicasOf(Cluster* cluster, ShardId id) {
@@ -65,7 +64,7 @@ std::string ReplicasOf(Cluster* cluster, ShardId id) {
 
 absl::Status Promote(Cluster* cluster, const PromoteFlags& flags) {
   const std::string before = ReplicasOf(cluster, flags.shard);
-  absl::Status promoted = PromoteReplica(cluster, flags.shard, flags.node);
+  absl::Status promoted = PromoteReplica(cluster, flags.shard, flags.options);
   if (!promoted.ok()) return promoted;
   return Print(absl::StrCat("before: ", before, "after:  ", ReplicasOf(cluster, flags.shard)));
 }
@@ -99,15 +98,24 @@ void AddPromote(CLI::App* app, Run* run) {
   AddId(command, "SHARD", "shard-2 or 2", "The shard, as slotkv replicas names it", &flags->shard,
         ParseShardId)
       ->required();
-  AddId(command, "NODE", "node-4 or 4", "The copy; without it, any replica in sync", &flags->node,
-        ParseNodeId);
+  AddId(command, "NODE", "node-4 or 4", "The copy; without it, any replica in sync",
+        &flags->options.node, ParseNodeId);
+  command->add_flag("--force", flags->options.force,
+                    "Promotes a copy that is not in sync when none in sync is left: the writes "
+                    "that it has not are lost");
   command->footer(
-      "Prints the copies of the shard before and after. Only a copy that is in sync can be\n"
-      "promoted; nothing is lost, and the primary of before goes on as a replica.\n"
+      "Prints the copies of the shard before and after. With a copy that is in sync nothing is\n"
+      "lost, and the primary of before goes on as a replica. When no such copy can be used, the\n"
+      "command says up to where another one has the shard's records, and how many acknowledged\n"
+      "writes would be lost with it, as far as that can be known; --force goes on with it all the\n"
+      "same (without NODE: the one that has most). A lost copy that comes back later is built "
+      "anew\n"
+      "from it.\n"
       "\n"
       "Examples:\n"
       "  slotkv promote /var/lib/app/sessions shard-2\n"
-      "  slotkv promote /var/lib/app/sessions shard-2 node-4\n");
+      "  slotkv promote /var/lib/app/sessions shard-2 node-4\n"
+      "  slotkv promote /var/lib/app/sessions shard-2 node-4 --force\n");
   command->callback([flags, run] { *run = [flags] { return RunPromote(*flags); }; });
 }
 

@@ -123,6 +123,28 @@ TEST_F(ReplicaCommandsTest, RefusesToPromoteWithoutAReplicaInSync) {
   ExpectFailure({"promote", cluster(), "shard-2"}, 1, "slotkv: shard-2: no replica is in sync");
 }
 
+TEST_F(ReplicaCommandsTest, PromotesByForceWhatHadFallenBehind) {
+  // node-3 in zone-b is shard-2's primary, node-4 in zone-c has missed a write.
+  const std::string away = directory_.Path("away");
+  std::filesystem::rename(cluster() + "/zone-c", away);
+  { EXPECT_THAT(Cluster::Open(Options(), cluster()), IsOk()); }
+  std::filesystem::rename(away, cluster() + "/zone-c");
+  std::filesystem::rename(cluster() + "/zone-b", away);
+  EXPECT_THAT(Run({"replicas", cluster()}).out,
+              HasSubstr("shard-2 takes no writes: node-4 is not"));
+  for (const std::vector<std::string>& node : {std::vector<std::string>{}, {"node-4"}}) {
+    std::vector<std::string> arguments = {"promote", cluster(), "shard-2"};
+    arguments.insert(arguments.end(), node.begin(), node.end());
+    ExpectFailure(arguments, 1,
+                  "slotkv: node-4 is not in sync: it has the records of shard-2 up to");
+    ExpectFailure(arguments, 1,
+                  "writes would be lost is unknown; --force promotes it all the same");
+  }
+  const Outcome forced = Run({"promote", cluster(), "shard-2", "--force"});
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
+  EXPECT_THAT(forced.out, ContainsRegex("\nafter:  shard-2 +node-3 replica[^\n]+node-4 primary"));
+}
+
 TEST_F(ReplicaCommandsTest, CreatesNoCluster) {
   const std::string missing = directory_.Path("missing");
   ExpectFailure({"replicas", missing}, 1, "missing");
