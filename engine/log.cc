@@ -543,8 +543,8 @@ absl::Status Log::ReadSegment(const Segment& segment, LogIndex from,
     const std::optional<DecodedRecord> decoded =
         offset < all.size() ? DecodeRecord(all.substr(offset), segment.seed) : std::nullopt;
     if (!decoded.has_value() || decoded->record.position.index != next) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": offset ", offset, ": record ", next.ToString(), " is damaged"));
+      return damage_.Pass(absl::DataLossError(
+          absl::StrCat(path, ": offset ", offset, ": record ", next.ToString(), " is damaged")));
     }
     offset += decoded->size;
     if (next < from) continue;

@@ -39,6 +39,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "engine/damage_note.h"
 #include "engine/disk.h"
 #include "engine/log_file.h"
 #include "engine/segment.h"
@@ -151,6 +152,9 @@ class Log {
   // that a Read under way or a Pin still needs. One caller at a time.
   absl::Status TruncateFront(LogIndex upto);
 
+  // The first record that Read or PositionOf has found damaged; ok: none.
+  absl::Status damage() const { return damage_.Get(); }
+
   LogPosition last() const;
   LogIndex synced() const { return LogIndex(synced_.load(std::memory_order_acquire)); }
   // The oldest record that is still to be read.
@@ -219,6 +223,8 @@ class Log {
   // What Scan found, for StartAppending.
   std::vector<uint64_t> behind_end_;
   LogIndex found_durable_;
+
+  mutable DamageNote damage_;
 
   // Of the last record; written by Append, and behind the record's bytes and the file's size.
   std::atomic<uint64_t> last_index_{0};

@@ -49,6 +49,7 @@ absl::Status Node::Create(const NodeOptions& options) {
 absl::StatusOr<Log::Pin> Node::CreateCopy(const NodeOptions& options, Node* from,
                                           CopyProgress progress) {
   absl::StatusOr<Log::Pin> pin = CopyFrom(options, from, progress);
+  from->store_->damage().Pass(pin.status()).IgnoreError();
   // What cannot be deleted is debris, for the next attempt.
   if (!pin.ok()) options.disk->DeleteTree(options.directory).IgnoreError();
   return pin;

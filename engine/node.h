@@ -118,6 +118,13 @@ class Node {
   // belongs there.
   absl::Status Verify(absl::FunctionRef<absl::Status(uint16_t, std::string_view)> check) const;
 
+  // What a reading of log or store, whoever did it, has found: DataLoss, with the file, and for
+  // good, if a checksum was bad or a file gone. Ok: nothing so far. Cheap.
+  absl::Status Damage() const {
+    absl::Status damage = store_->damage().Get();
+    return damage.ok() ? log_->damage() : damage;
+  }
+
   const std::string& directory() const { return options_.directory; }
   const Log& log() const { return *log_; }
   const Store& store() const { return *store_; }

@@ -235,6 +235,7 @@ TEST_F(NodeTest, VerifyAsksWhetherEachKeyBelongsHere) {
     return slot == 1 ? absl::OkStatus() : absl::DataLossError("planted");
   }),
               HasError(kDataLoss, "planted"));
+  EXPECT_THAT(t_.node->Damage(), IsOk());  // the files are what was written
   EXPECT_THAT(asked, testing::ElementsAre("1 mine", "16383 orphan"));
 }
 
@@ -247,7 +248,9 @@ TEST_F(NodeTest, VerifyFindsARottenTablePastTheBlockCache) {
   std::string bytes = BytesOf(tables.front());
   bytes[100] ^= 1;
   SetFileBytes(tables.front(), bytes);
+  EXPECT_THAT(t_.node->Damage(), IsOk());
   EXPECT_THAT(t_.node->Verify(AllBelongs), HasError(kDataLoss, t_.store_directory()));
+  EXPECT_THAT(t_.node->Damage(), HasError(kDataLoss, t_.store_directory()));
 }
 
 TEST_F(NodeTest, VerifyFindsARottenLog) {
@@ -256,7 +259,9 @@ TEST_F(NodeTest, VerifyFindsARottenLog) {
   std::string bytes = BytesOf(file);
   bytes[700] ^= 1;
   SetFileBytes(file, bytes);
+  EXPECT_THAT(t_.node->Damage(), IsOk());
   EXPECT_THAT(t_.node->Verify(AllBelongs), HasError(kDataLoss, file));
+  EXPECT_THAT(t_.node->Damage(), HasError(kDataLoss, file));
 }
 
 // Random writes, flushes, truncations and crashes against a map.

@@ -83,6 +83,8 @@ class Store::Listener final : public rocksdb::EventListener {
     if (status->IsNoSpace()) {
       store_->disk_full_.store(++store_->disk_full_errors_, std::memory_order_release);
     } else {
+      // Other errors pass, with the disk: only what was read tells of the files.
+      if (status->IsCorruption()) store_->Checked(*status).IgnoreError();
       store_->failed_.store(true, std::memory_order_release);
     }
   }
@@ -194,6 +196,12 @@ absl::Status Store::Get(uint16_t slot, std::string_view key, uint64_t now_ms, Va
   return Found(slot, status, value, now_ms, header, payload);
 }
 
+// Of a reading of files that the store must have.
+absl::Status Store::Checked(const rocksdb::Status& status) const {
+  return status.ok() ? absl::OkStatus() : damage_.Pass(StoreStatus(status, directory_));
+}
+
+// Not noted as damage of files: whatever wrote the value wrote it on every copy.
 absl::Status Store::BadValue(uint16_t slot) const {
   return absl::DataLossError(
       absl::StrCat(directory_, ": the value of a key in slot ", slot, " has no sound header"));
@@ -204,7 +212,7 @@ absl::Status Store::Found(uint16_t slot, const rocksdb::Status& status,
                           const rocksdb::PinnableSlice& value, uint64_t now_ms, ValueHeader* header,
                           std::string* payload) const {
   if (status.IsNotFound()) return absl::Status(absl::StatusCode::kNotFound, "");
-  if (!status.ok()) return StoreStatus(status, directory_);
+  if (!status.ok()) return Checked(status);
   const std::optional<ValueHeader> decoded = DecodeValueHeader(ToView(value));
   if (!decoded.has_value()) return BadValue(slot);
   *header = *decoded;
@@ -310,7 +318,7 @@ void Store::Reader::Next() {
 void Store::Reader::Load() {
   valid_ = status_.ok() && it_->Valid();
   if (!valid_) {
-    if (status_.ok()) status_ = StoreStatus(it_->status(), store_->directory_);
+    if (status_.ok()) status_ = store_->Checked(it_->status());
     return;
   }
   const std::string_view value = ToView(it_->value());
@@ -342,7 +350,9 @@ absl::Status Store::VisitSlot(
 absl::StatusOr<LogIndex> Store::PersistedProgress() const {
   rocksdb::ReadOptions options;
   options.read_tier = rocksdb::kPersistedTier;
-  return ReadProgressNotes(db_.get(), options, directory_);
+  absl::StatusOr<LogIndex> progress = ReadProgressNotes(db_.get(), options, directory_);
+  damage_.Pass(progress.status()).IgnoreError();
+  return progress;
 }
 
 absl::Status Store::NoteFlushed(LogIndex applied) {
@@ -374,6 +384,7 @@ bool Store::stalled() const {
 
 absl::Status Store::WriteError() const {
   if (failed_.load(std::memory_order_acquire)) {
+    if (absl::Status damage = damage_.Get(); !damage.ok()) return damage;
     return absl::UnavailableError(absl::StrCat(directory_, ": the store has failed"));
   }
   if (disk_full_.load(std::memory_order_acquire) != 0) {
@@ -420,14 +431,11 @@ absl::Status Store::ApproximateSlotBytes(uint16_t first, absl::Span<uint64_t> by
   rocksdb::SizeApproximationOptions options;
   options.include_files = true;
   options.include_memtables = false;  // ours cannot tell
-  return StoreStatus(db_->GetApproximateSizes(options, db_->DefaultColumnFamily(), ranges.data(),
-                                              static_cast<int>(ranges.size()), bytes.data()),
-                     directory_);
+  return Checked(db_->GetApproximateSizes(options, db_->DefaultColumnFamily(), ranges.data(),
+                                          static_cast<int>(ranges.size()), bytes.data()));
 }
 
-absl::Status Store::VerifyChecksums() const {
-  return StoreStatus(db_->VerifyChecksum(), directory_);
-}
+absl::Status Store::VerifyChecksums() const { return Checked(db_->VerifyChecksum()); }
 
 absl::Status Store::VisitAll(
     absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) const {
@@ -440,7 +448,7 @@ absl::Status Store::VisitAll(
       return status;
     }
   }
-  return StoreStatus(it->status(), directory_);
+  return Checked(it->status());
 }
 
 }  // namespace slotkv

@@ -24,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/damage_note.h"
 #include "engine/disk.h"
 #include "engine/expiry_clock.h"
 #include "engine/hooked_file_system.h"
@@ -151,10 +152,13 @@ class Store {
   // RocksDB would delay or stop a write now.
   bool stalled() const;
   // Why writes would fail now: ResourceExhausted while the disk is full (see TryResume), else for
-  // good. Ok: they would not.
+  // good; DataLoss: the files are damaged. Ok: they would not.
   absl::Status WriteError() const;
   // After a full disk: asks RocksDB to go on.
   void TryResume();
+
+  // Where whatever reads the files, here or behind RocksDB's back, notes that they are damaged.
+  DamageNote& damage() const { return damage_; }
 
   size_t memtable_bytes() const;
   // Of all table files.
@@ -175,6 +179,7 @@ class Store {
   class ExpiryFilter;
 
   explicit Store(const StoreOptions& options);
+  absl::Status Checked(const rocksdb::Status& status) const;
   absl::Status BadValue(uint16_t slot) const;
   absl::Status Found(uint16_t slot, const rocksdb::Status& status,
                      const rocksdb::PinnableSlice& value, uint64_t now_ms, ValueHeader* header,
@@ -197,6 +202,7 @@ class Store {
   std::atomic<uint64_t> disk_full_errors_{0};
   std::atomic<bool> failed_{false};
   mutable std::atomic<bool> has_snapshot_{false};
+  mutable DamageNote damage_;
 
   // Last, so that it is closed while all above still stands.
   std::unique_ptr<rocksdb::DB> db_;

@@ -17,6 +17,11 @@ constexpr absl::Duration kLearnerPatience = absl::Milliseconds(100);
 // The same for the sync of its last records.
 constexpr absl::Duration kJoinTimeout = absl::Seconds(1);
 
+// That its files are damaged; ok: not as far as is known.
+absl::Status DamageOf(const Copy& copy) {
+  return copy.local == nullptr ? absl::OkStatus() : copy.local->node()->Damage();
+}
+
 size_t EncodedSize(absl::Span<const Record> records) {
   size_t bytes = 0;
   for (const Record& record : records) bytes += EncodedRecordSize(record.payload.size());
@@ -185,7 +190,7 @@ absl::Status Copies::AwaitReady() {
       if (absl::Status status = Settle(); !status.ok()) return status;
       continue;
     }
-    if (absl::IsResourceExhausted(why) || now >= deadline) return why;
+    if (absl::IsResourceExhausted(why) || now >= deadline) return Refusal(why);
     if (IsPrimary(*unready.front())) {
       absl::SleepFor(kPause);
     } else {
@@ -412,6 +417,14 @@ absl::Status Copies::DropFailed(bool may_fail_over) {
   return status;
 }
 
+Copies::Members Copies::Without(const Members& members, const Members& others) {
+  Members rest;
+  for (const std::shared_ptr<Member>& member : members) {
+    if (std::find(others.begin(), others.end(), member) == others.end()) rest.push_back(member);
+  }
+  return rest;
+}
+
 // Makes `next`, the primary first, the in-sync set, durably.
 absl::Status Copies::ChangeMembership(Members next) {
   // Where another may have been given a higher epoch, the primary needs a still higher one, too.
@@ -426,6 +439,15 @@ absl::Status Copies::ChangeMembership(Members next) {
   }
   std::sort(membership.in_sync.begin(), membership.in_sync.end(),
             [](const InSyncCopy& a, const InSyncCopy& b) { return a.id < b.id; });
+  const Members leaving = Without(in_sync_, next);
+  {
+    absl::MutexLock lock(&mu_);
+    for (const std::shared_ptr<Member>& member : leaving) {
+      const Copy& copy = member->copy;
+      if (DamageOf(copy).ok() && !absl::IsDataLoss(member->failure)) continue;
+      membership.discarded.push_back({copy.id, copy.incarnation + 1});
+    }
+  }
   const bool in_doubt = asked_.has_value();
   asked_ = next;
   const absl::Status status = keeper_->Change(membership, options_.operation_timeout);
@@ -438,9 +460,7 @@ absl::Status Copies::ChangeMembership(Members next) {
   if (epoch_ != membership.epoch) needs_care_.store(true, std::memory_order_release);
   epoch_ = membership.epoch;
   absl::MutexLock lock(&mu_);
-  for (const std::shared_ptr<Member>& member : in_sync_) {
-    if (std::find(next.begin(), next.end(), member) == next.end()) dropped_.push_back(member);
-  }
+  dropped_.insert(dropped_.end(), leaving.begin(), leaving.end());
   for (const std::shared_ptr<Member>& member : next) {
     learners_.erase(std::remove(learners_.begin(), learners_.end(), member), learners_.end());
   }
@@ -635,8 +655,32 @@ void Copies::NoteSlow(absl::Span<const NodeId> slow) {
   }
 }
 
+void Copies::FailDamagedLocked() {
+  const bool sound_left = std::any_of(published_.begin(), published_.end(), [](const auto& member) {
+    const Copy& copy = member->copy;
+    return copy.local != nullptr && member->failure.ok() && DamageOf(copy).ok();
+  });
+  if (!sound_left) return;
+  for (const std::shared_ptr<Member>& member : published_) {
+    const absl::Status damage = DamageOf(member->copy);
+    if (damage.ok() || !member->failure.ok()) continue;
+    member->failure = damage;
+    needs_care_.store(true, std::memory_order_release);
+  }
+}
+
+bool Copies::FailDamaged(const Node* node) {
+  absl::MutexLock lock(&mu_);
+  FailDamagedLocked();
+  return std::none_of(published_.begin(), published_.end(), [node](const auto& member) {
+    const Copy& copy = member->copy;
+    return copy.local != nullptr && copy.local->node() == node && member->failure.ok();
+  });
+}
+
 bool Copies::NeedsCare() {
   absl::MutexLock lock(&mu_);
+  FailDamagedLocked();
   for (const std::shared_ptr<Member>& member : published_) {
     LocalReplica* const local = member->copy.local.get();
     if (local == nullptr || !member->failure.ok()) continue;
@@ -663,7 +707,7 @@ absl::Status Copies::WriteError() const {
                      published_.front()->failure.message()));
   }
   if (published_.size() <= options_.min_in_sync_replicas) return TooFewInSync(published_.size());
-  return published_.front()->copy.local->node()->WriteError();
+  return Refusal(published_.front()->copy.local->node()->WriteError());
 }
 
 LogIndex Copies::PersistedEverywhere() const {

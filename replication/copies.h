@@ -17,10 +17,12 @@
 //      was committed before anybody reads from it.
 //   5. Only an in-sync copy, which has every committed record, becomes the primary.
 //   6. A copy that has failed stays so. The last one in sync never fails for being slow, nor for a
-//      disk that is full.
+//      disk that is full; the last one that is sound makes none fail for damage of its files.
 //   7. A copy that joins is shipped every record from a moment on at which it had all before, and
 //      is synced that far before it is in sync.
 //   8. After End nothing is committed, and the membership keeper is asked for nothing.
+//   9. What a copy has that was found damaged is never used again once it has left: the membership
+//      says so in the same change.
 //
 // Thread safety: the functions in the first part belong to one thread at a time (the group's
 // leader), those in the second to any.
@@ -157,6 +159,11 @@ class Copies {
   // These copies, and no others, have an operation under way that takes longer than node_timeout: a
   // failure, unless no copy would be left that has neither failed nor is as slow.
   void NoteSlow(absl::Span<const NodeId> slow) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whatever was found damaged has failed, if a sound copy is left. True: so it is with the copy of
+  // this node, or it has left already; another is to serve.
+  bool FailDamaged(const Node* node) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a primary that fails is replaced without somebody's Promote.
+  bool auto_failover() const { return options_.auto_failover; }
   // Looks at the stores of the copies, too. True: Prepare can do something about it.
   bool NeedsCare() ABSL_LOCKS_EXCLUDED(mu_);
   // Why no write is taken; ok: as far as is known one would be.
@@ -208,11 +215,13 @@ class Copies {
 
   void Fail(Member* member, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status DropFailed(bool may_fail_over) ABSL_LOCKS_EXCLUDED(mu_);
+  static Members Without(const Members& members, const Members& others);
   absl::Status ChangeMembership(Members next) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status TooFewInSync(size_t copies) const;
   Members Published() const ABSL_LOCKS_EXCLUDED(mu_);
   void FailPrimary(const absl::Status& why);
   bool AllFailedLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  void FailDamagedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   MembershipKeeper* const keeper_;
   const ExpiryClock* const clock_;

@@ -68,7 +68,7 @@ class CopiesTest : public testing::Test {
     const absl::Status status = store.Get(1, key, a_.expiry_clock->NowMs(), &header, &payload);
     return status.ok() ? payload : std::string(absl::StatusCodeToString(status.code()));
   }
-  std::string Get(std::string_view key) { return Get(*group_->BeginRead().store, key); }
+  std::string Get(std::string_view key) { return Get(group_->BeginRead().store(), key); }
   LogIndex Last(int local) { return local_[local]->node()->log().last().index; }
 
   TestNode a_{1}, b_{2};
@@ -326,6 +326,51 @@ TEST_F(CopiesTest, TooFewReplicasRefuseWrites) {
   EXPECT_EQ(Get("after"), "NOT_FOUND");
 }
 
+// The same change that drops it says that its files are not to be used again.
+TEST_F(CopiesTest, ADamagedPrimaryIsReplacedAndDiscarded) {
+  Start();
+  ASSERT_THAT(Put("key", "value"), IsOk());
+  const Group::ReadPoint old = group_->BeginRead();
+  const absl::Status damage = absl::DataLossError("damaged");
+  // What RocksDB has not complained of is on every copy.
+  EXPECT_EQ(group_->ReadElsewhere(old, damage), damage);
+  EXPECT_TRUE(keeper_.changes.empty());
+  local_[0]->node()->store().damage().Pass(damage).IgnoreError();
+  EXPECT_THAT(group_->ReadElsewhere(old, damage), IsOk());
+  EXPECT_FALSE(group_->StillServes(old));
+  EXPECT_EQ(Get("key"), "value");
+  ASSERT_EQ(keeper_.changes.size(), 1u);
+  EXPECT_EQ(keeper_.changes[0].primary, NodeId(2));
+  EXPECT_THAT(keeper_.changes[0].discarded, ElementsAre(InSyncCopy{NodeId(1), 2}));
+  // An old reader that meets it later is sent on at once.
+  EXPECT_THAT(group_->ReadElsewhere(old, damage), IsOk());
+  EXPECT_EQ(keeper_.changes.size(), 1u);
+}
+
+// Of copies that are all damaged none is dropped: what one cannot read another may.
+TEST_F(CopiesTest, ADamagedPrimaryStaysIfNoSoundCopyIsLeft) {
+  Start();
+  ASSERT_THAT(Put("key", "value"), IsOk());
+  const absl::Status damage = absl::DataLossError("damaged");
+  for (const auto& local : local_) local->node()->store().damage().Pass(damage).IgnoreError();
+  EXPECT_EQ(group_->ReadElsewhere(group_->BeginRead(), damage), damage);
+  EXPECT_FALSE(group_->NeedsCare());
+  ASSERT_THAT(Put("key", "after"), IsOk());
+  EXPECT_EQ(Get("key"), "after");
+  EXPECT_TRUE(keeper_.changes.empty());
+}
+
+// Whatever it is dropped for.
+TEST_F(CopiesTest, ADamagedReplicaIsDiscarded) {
+  Start();
+  local_[1]->node()->store().damage().Pass(absl::DataLossError("damaged")).IgnoreError();
+  group_->copies()->NoteFailure(NodeId(2), absl::UnavailableError("stopped"));
+  ASSERT_THAT(Put("key", "value"), IsOk());
+  ASSERT_EQ(keeper_.changes.size(), 1u);
+  EXPECT_EQ(keeper_.changes[0].primary, NodeId(1));
+  EXPECT_THAT(keeper_.changes[0].discarded, ElementsAre(InSyncCopy{NodeId(2), 2}));
+}
+
 TEST_F(CopiesTest, AReplicaTakesOverWhenThePrimaryCannotAppend) {
   Start();
   ASSERT_THAT(Put("before", "value"), IsOk());
@@ -337,6 +382,7 @@ TEST_F(CopiesTest, AReplicaTakesOverWhenThePrimaryCannotAppend) {
   EXPECT_EQ(keeper_.changes[0].epoch, ShardEpoch(2));
   EXPECT_THAT(keeper_.changes[0].in_sync,
               ElementsAre(InSyncCopy{NodeId(2)}, InSyncCopy{NodeId(3)}));
+  EXPECT_TRUE(keeper_.changes[0].discarded.empty());
   EXPECT_FALSE(group_->StillServes(old));
   EXPECT_EQ(group_->node(), local_[1]->node());
   EXPECT_EQ(Get("before"), "value");

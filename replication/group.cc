@@ -18,6 +18,8 @@ namespace {
 // What the payloads of one group keep of their memory for the next.
 constexpr size_t kMaxIdlePayloads = 64;
 constexpr size_t kMaxIdlePayloadBytes = size_t{1} << 20;
+// While somebody waits for another copy to take over.
+constexpr absl::Duration kPause = absl::Milliseconds(1);
 
 }  // namespace
 
@@ -50,6 +52,7 @@ class Group::View final : public GroupView {
       if (IsCleared(slot)) return absl::Status(absl::StatusCode::kNotFound, "");
       const absl::Status status = node_->store().Get(slot, key, now_ms_, header, payload);
       if (absl::IsNotFound(status) && header->expiry_ms != 0) clock_->NoteObserved(now_ms_);
+      if (absl::IsDataLoss(status)) met_damage_ = true;
       return status;
     }
     if (effect->kind != Effect::kPut) return absl::Status(absl::StatusCode::kNotFound, "");
@@ -61,6 +64,8 @@ class Group::View final : public GroupView {
   }
 
   uint64_t now_ms() const override { return now_ms_; }
+  // The store could not be read.
+  bool met_damage() const { return met_damage_; }
 
  private:
   const Effect* FindEffect(uint16_t slot, std::string_view key) const {
@@ -101,6 +106,7 @@ class Group::View final : public GroupView {
   // Of each key the last put or delete that no clear of its slot follows.
   absl::flat_hash_map<absl::string_view, Effect> latest_;
   std::vector<ClearedSlots> cleared_;  // the store has nothing to say of them
+  bool met_damage_ = false;
 };
 
 Group::Group(std::unique_ptr<Copies> copies, ExpiryClock* clock, const GroupOptions& options)
@@ -163,6 +169,21 @@ absl::Status Group::End(const absl::Status& why) {
     copies_->End(why);
     return absl::OkStatus();
   });
+}
+
+absl::Status Group::ReadElsewhere(const ReadPoint& point, const absl::Status& damage) {
+  const absl::Time deadline = absl::Now() + options_.operation_timeout;
+  while (StillServes(point)) {
+    if (!copies_->FailDamaged(point.node) || !copies_->auto_failover()) return damage;
+    TakeCare();
+    if (!StillServes(point)) break;
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(
+          absl::StrCat("no other copy could take over in time: ", damage.message()));
+    }
+    absl::SleepFor(kPause);
+  }
+  return absl::OkStatus();
 }
 
 // Waits until the writer leads, with those behind it that can go along. False: another led for it,
@@ -232,19 +253,28 @@ void Group::CollectGroup() {
 
 // Leaves each writer's outcome in its status.
 void Group::RunGroup() {
-  if (absl::Status status = Prepare(); !status.ok()) {
+  size_t bytes = 0;
+  if (absl::Status status = PrepareAndEvaluate(&bytes); !status.ok()) {
     for (Writer* const writer : group_) writer->SetStatus(status);
-    return;
-  }
-  // Announced before the group takes its own time, which is therefore not earlier.
-  group_time_ms_.store(clock_->NowMs(), std::memory_order_seq_cst);
-  const size_t bytes = EvaluateGroup();
-  if (!records_.empty()) {
-    const absl::Status status = LogAndApply(bytes);
+  } else if (!records_.empty()) {
+    status = LogAndApply(bytes);
     if (!status.ok()) FailFrom(status);
   }
   group_time_ms_.store(std::numeric_limits<uint64_t>::max(), std::memory_order_seq_cst);
   TrimPayloads();
+}
+
+// An error: nothing may be written. `*bytes`: as EvaluateGroup's.
+absl::Status Group::PrepareAndEvaluate(size_t* bytes) {
+  while (true) {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    // Announced before the group takes its own time, which is therefore not earlier.
+    group_time_ms_.store(clock_->NowMs(), std::memory_order_seq_cst);
+    bool met_damage = false;
+    *bytes = EvaluateGroup(&met_damage);
+    // Nothing is logged yet: the store of another copy decides. As often as there are copies.
+    if (!met_damage || !copies_->FailDamaged(node())) return absl::OkStatus();
+  }
 }
 
 // Much was written at once now and then: its memory is not kept for good.
@@ -279,7 +309,8 @@ absl::Status Group::Prepare() {
 }
 
 // Fills writes_, records_ and payloads_ behind them; returns the records' size in the log.
-size_t Group::EvaluateGroup() {
+// `*met_damage`: some of it failed because the store is damaged.
+size_t Group::EvaluateGroup(bool* met_damage) {
   records_.clear();
   writes_.clear();
   size_t count = 0;
@@ -299,6 +330,7 @@ size_t Group::EvaluateGroup() {
       break;
     }
   }
+  *met_damage = view.met_damage();
   return bytes;
 }
 
@@ -309,6 +341,7 @@ size_t Group::Evaluate(GroupWrite* write, View* view, std::string* payload) {
     return 0;
   }
   payload->clear();
+  write->effect_bytes = 0;
   // Values and hashes may be large. A leader that unwound would leave the others waiting for ever.
   try {
     write->status = write->mutation->Evaluate(view, payload);

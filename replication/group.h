@@ -25,7 +25,8 @@
 //      same.
 //
 // A copy that fails costs no write: it is dropped, or another becomes the primary, while the write
-// group waits.
+// group waits. Nor does a primary whose store turns out to be damaged when a write is evaluated, or
+// a key read: nothing has been logged then, and another copy is asked.
 //
 // Thread-safe. Lock order: the group's mutex before a log's; no lock is held across I/O.
 #ifndef SLOTKV_REPLICATION_GROUP_H_
@@ -101,16 +102,23 @@ class Group {
     clock_->NoteObserved(read_time_ms);
   }
 
-  // The primary's store, for one reading. What was read is sound if StillServes says so afterwards.
+  // The primary, for one reading. What was read is sound if StillServes says so afterwards.
   struct ReadPoint {
-    const Store* store = nullptr;
+    const Node* node = nullptr;
     uint64_t term = 0;
+
+    const Store& store() const { return node->store(); }
   };
   ReadPoint BeginRead() const {
     const uint64_t term = copies_->term();  // before the store
-    return {&copies_->primary()->store(), term};
+    return {copies_->primary(), term};
   }
   bool StillServes(const ReadPoint& point) const { return copies_->term() == point.term; }
+  // What was read ended with `damage`, DataLoss. Ok: another copy serves now, read there. Otherwise
+  // what the caller is to be told: the damage if no other copy may take over; Unavailable if it
+  // could not within the operation timeout.
+  absl::Status ReadElsewhere(const ReadPoint& point, const absl::Status& damage)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether a copy has failed that could be replaced; replaces it. For when nobody writes.
   bool NeedsCare() { return copies_->NeedsCare(); }
@@ -143,12 +151,13 @@ class Group {
 
   void CollectGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunGroup();
+  absl::Status PrepareAndEvaluate(size_t* bytes);
   void FailFrom(const absl::Status& status);
   void TrimPayloads();
   bool BecomeLeader(Writer* writer) ABSL_LOCKS_EXCLUDED(mu_);
   void EndLeading(Writer* writer) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Prepare();
-  size_t EvaluateGroup();
+  size_t EvaluateGroup(bool* met_damage);
   size_t Evaluate(GroupWrite* write, View* view, std::string* payload);
   void ReturnToQueue(size_t first) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status LogAndApply(size_t bytes);

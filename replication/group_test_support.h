@@ -94,7 +94,7 @@ class TestGroup {
     ValueHeader header;
     std::string payload;
     absl::Status status =
-        group->BeginRead().store->Get(1, key, t.expiry_clock->NowMs(), &header, &payload);
+        group->BeginRead().store().Get(1, key, t.expiry_clock->NowMs(), &header, &payload);
     if (!status.ok()) return status;
     return payload;
   }

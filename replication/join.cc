@@ -64,7 +64,8 @@ absl::Status JoinCopy(Group* group, JoiningCopy joining,
   const std::shared_ptr<LocalReplica> source = copies->InSync().front().local;
   const Log& log = source->node()->log();
   absl::StatusOr<Log::Pin> pin = log.PinFrom(node->log().last().index.Next());
-  if (!pin.ok()) return pin.status();
+  // Truncated away meanwhile: no damage.
+  if (!pin.ok()) return absl::UnavailableError(pin.status().message());
   for (int round = 0;; ++round) {
     const LogIndex target = copies->committed();
     const LogIndex last = node->log().last().index;

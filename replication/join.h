@@ -25,7 +25,8 @@ struct JoiningCopy {
 // Gives the copy what it misses, first from the log of the primary, then from memory; then ships it
 // every record, makes its log durable, and then has it in sync. `make` wraps its node; `go_on` is
 // asked now and then, and its error ends the attempt. Writers wait for moments only. On an error
-// the copy is not in sync, unless that is DeadlineExceeded: then it may come to be.
+// the copy is not in sync, unless that is DeadlineExceeded: then it may come to be. DataLoss: the
+// primary's log is damaged (Node::Damage tells), or else what the copy has.
 absl::Status JoinCopy(Group* group, JoiningCopy joining,
                       absl::FunctionRef<std::shared_ptr<LocalReplica>(std::unique_ptr<Node>)> make,
                       absl::FunctionRef<absl::Status()> go_on);

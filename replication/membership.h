@@ -27,6 +27,9 @@ struct Membership {
   NodeId primary;
   // Ascending by id; the primary is one of them.
   std::vector<InSyncCopy> in_sync;
+  // Copies that leave because their files are damaged. These incarnations, and those above, will be
+  // built anew: what the copy has now is not to be used again.
+  std::vector<InSyncCopy> discarded;
 
   friend bool operator==(const Membership& a, const Membership& b) {
     return a.epoch == b.epoch && a.primary == b.primary && a.in_sync == b.in_sync;

@@ -25,14 +25,15 @@ class GroupView {
   virtual uint64_t now_ms() const = 0;
 };
 
-// One write. The group calls Evaluate at most once, on some caller's thread, and keeps nothing of
-// it afterwards.
+// One write. The group calls Evaluate on some caller's thread and keeps nothing of it afterwards.
 class Mutation {
  public:
   virtual ~Mutation() = default;
 
   // Decides against what `view` shows and appends effects (engine/effects.h) to `*effects`. With
   // no effects nothing is logged. An error leaves `*effects` unused and is the write's outcome.
+  // Called once; or again, as if for the first time, if a damaged store had to be replaced before
+  // anything was logged.
   virtual absl::Status Evaluate(GroupView* view, std::string* effects) = 0;
 
   // About how many bytes the effects will be, for the bound on a write group.

@@ -104,7 +104,9 @@ class Cluster final : public Keyspace {
   ClusterStats GetStats(const StatsOptions& options = {});
   // Reads everything: checksums of tables and logs, every record's form, every key in its slot,
   // each slot owned once, no keys of a slot that its shard does not own; and compares the copies of
-  // each shard key by key. DataLoss names the first damage found; Unavailable if a shard is not
+  // each shard key by key. DataLoss names the first damage found, and all of it is looked for: a
+  // copy with a bad checksum is replaced and built anew in the background, if another is sound; of
+  // copies that differ nobody knows which is right, and both stay. Unavailable if a shard is not
   // served.
   absl::Status Verify();
 

@@ -30,6 +30,11 @@ void AddSlotBytes(const Store& store, const ShardInfo& shard, std::vector<SlotSt
   }
 }
 
+// What is to be told of two: damage before all else, then what was first.
+absl::Status Worse(const absl::Status& first, const absl::Status& second) {
+  return first.ok() || (absl::IsDataLoss(second) && !absl::IsDataLoss(first)) ? second : first;
+}
+
 }  // namespace
 
 ClusterImpl::~ClusterImpl() { Close().IgnoreError(); }
@@ -110,6 +115,7 @@ ClusterStats ClusterImpl::GetStats(const StatsOptions& options) {
       if (!node.info.in_sync) host->AddTo(&node);
     }
     const std::shared_ptr<Group> group = host->group();
+    shard.repairs = host->repairs();
     if (group == nullptr) {
       shard.write_status = host->status();
       continue;
@@ -149,35 +155,48 @@ absl::Status ClusterImpl::Verify() {
   if (absl::Status status = Validate(*state); !status.ok()) {
     return absl::DataLossError(absl::StrCat("topology: ", status.message()));
   }
-  for (const ShardState& shard : state->shards) {
-    for (const SlotRange& range : shard.slots) {
-      for (int slot = range.first; slot <= range.last; ++slot) {
-        if (router_.slots().Load(static_cast<Slot>(slot)).shard() == shard.id) continue;
-        return absl::DataLossError(absl::StrCat("slot ", slot, " is ", shard.id.ToString(),
-                                                "'s by the topology, not by the slot table"));
-      }
+  // All of it: each copy that is found damaged is repaired.
+  absl::Status found;
+  for (const ShardState& shard : state->shards) found = Worse(found, VerifyShard(shard));
+  return found;
+}
+
+absl::Status ClusterImpl::VerifyShard(const ShardState& shard) {
+  for (const SlotRange& range : shard.slots) {
+    for (int slot = range.first; slot <= range.last; ++slot) {
+      if (router_.slots().Load(static_cast<Slot>(slot)).shard() == shard.id) continue;
+      return absl::DataLossError(absl::StrCat("slot ", slot, " is ", shard.id.ToString(),
+                                              "'s by the topology, not by the slot table"));
     }
-    const ShardHost* const host = FindHost(shard.id);
-    const std::shared_ptr<Group> group = host->group();
-    if (group == nullptr) {
-      return absl::UnavailableError(
-          absl::StrCat(shard.id.ToString(), " is not served: ", host->status().message()));
-    }
-    const auto check = [&](uint16_t slot, std::string_view key) {
-      if (SlotForKey(key) != slot) {
-        return absl::DataLossError(
-            absl::StrCat("a key of slot ", SlotForKey(key), " is kept in slot ", slot));
-      }
-      if (router_.slots().Load(slot).shard() == shard.id) return absl::OkStatus();
-      return absl::DataLossError(absl::StrCat("holds a key of slot ", slot, ", which ",
-                                              shard.id.ToString(), " does not own"));
-    };
-    for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
-      if (absl::Status status = copy.local->node()->Verify(check); !status.ok()) return status;
-    }
-    if (absl::Status status = CompareCopies(group.get(), *clock_); !status.ok()) return status;
   }
-  return absl::OkStatus();
+  const ShardHost* const host = FindHost(shard.id);
+  const std::shared_ptr<Group> group = host->group();
+  if (group == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat(shard.id.ToString(), " is not served: ", host->status().message()));
+  }
+  const auto check = [&](uint16_t slot, std::string_view key) {
+    if (SlotForKey(key) != slot) {
+      return absl::DataLossError(
+          absl::StrCat("a key of slot ", SlotForKey(key), " is kept in slot ", slot));
+    }
+    if (router_.slots().Load(slot).shard() == shard.id) return absl::OkStatus();
+    return absl::DataLossError(absl::StrCat("holds a key of slot ", slot, ", which ",
+                                            shard.id.ToString(), " does not own"));
+  };
+  absl::Status found;
+  for (const Copies::CopyInfo& copy : group->copies()->InSync()) {
+    const absl::Status status = copy.local->node()->Verify(check);
+    if (!status.ok()) {
+      Log(LogLevel::kError,
+          absl::StrCat(shard.id.ToString(), ": ", copy.id.ToString(), ": ", status.message()));
+    }
+    found = Worse(found, status);
+  }
+  // Damaged copies go, if a sound one is left; those that remain are compared. Of two that differ
+  // nobody knows which is right: both stay.
+  if (group->NeedsCare()) group->TakeCare();
+  return Worse(found, CompareCopies(group.get(), *clock_));
 }
 
 absl::Status ClusterImpl::Flush() {

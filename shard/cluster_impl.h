@@ -118,6 +118,7 @@ class ClusterImpl {
   absl::Status RunIn(const std::shared_ptr<OpenZone>& zone, absl::Time deadline,
                      std::function<absl::Status()> job);
 
+  absl::Status VerifyShard(const ShardState& shard);
   void DeleteDebris() const;
   void PublishSlots();
   void StartHousekeeping();

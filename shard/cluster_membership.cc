@@ -32,6 +32,9 @@ void ApplyMembership(const Membership& membership, ShardState* shard) {
                                       [&](const InSyncCopy& copy) { return copy.id == node.id; });
     node.in_sync = in_sync != membership.in_sync.end();
     if (node.in_sync) node.incarnation = in_sync->incarnation;
+    for (const InSyncCopy& next : membership.discarded) {
+      if (next.id == node.id) node.incarnation = std::max(node.incarnation, next.incarnation);
+    }
   }
 }
 

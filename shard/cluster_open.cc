@@ -347,7 +347,8 @@ void ClusterImpl::DeleteDebris() const {
     const std::set<std::string> found(names->begin(), names->end());
     for (const ShardState& shard : keeper_->Current()->shards) {
       for (const NodeState& node : shard.nodes) {
-        if (node.zone != zone->state.name) continue;
+        // While it waits to be built anew, the rest of what it had may be all there is.
+        if (node.zone != zone->state.name || !node.in_sync) continue;
         for (uint32_t i = 1; i < node.incarnation; ++i) {
           const std::string name = NodeDirectoryName(node.id, i);
           if (found.count(name) == 0) continue;

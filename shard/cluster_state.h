@@ -34,7 +34,8 @@ struct NodeState {
   Role role = Role::kPrimary;
   std::string zone;
   bool in_sync = true;
-  // From 1, raised when the copy is rebuilt from nothing: directories of lower ones are debris.
+  // From 1, raised when the copy is rebuilt from nothing, and when what it has is damaged and no
+  // longer to be used. Directories of lower ones are debris as soon as it is in sync.
   uint32_t incarnation = 1;
 };
 

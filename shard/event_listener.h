@@ -32,6 +32,8 @@ class EventListener {
   virtual void OnNodeOutOfSync(NodeId, const absl::Status& /*why*/) {}
   // A copy is in sync again; `rebuilt`: from a copy of the primary's data.
   virtual void OnNodeInSync(NodeId, bool /*rebuilt*/) {}
+  // After that, of a copy that was damaged: built anew from a sound one. `damage` names the file.
+  virtual void OnNodeRepaired(NodeId, const absl::Status& /*damage*/) {}
 
   // The shard takes no writes: ResourceExhausted while its disk is full, Unavailable if too few
   // copies are in sync, or none can be used. In the last case reads may go on all the same.

@@ -45,6 +45,7 @@ absl::Status HashSetMutation::Decide(GroupView* view, std::string* effects) {
   }
   HashFields hash;
   if (status = hash.Decode(payload); !status.ok()) return status;
+  added_ = 0;
   for (const Field& field : fields_) added_ += hash.Set(field.name, field.value) ? 1 : 0;
   if (status = CheckHashSize(hash.ByteSize()); !status.ok()) return status;
   Put(header, hash.Encode(), effects);
@@ -52,6 +53,7 @@ absl::Status HashSetMutation::Decide(GroupView* view, std::string* effects) {
 }
 
 absl::Status HashDeleteMutation::Decide(GroupView* view, std::string* effects) {
+  removed_ = 0;
   ValueHeader header;
   std::string payload;
   absl::Status status = Read(view, ValueType::kHash, &header, &payload);

@@ -13,7 +13,8 @@
 //   OutOfRange          arithmetic overflow
 //   InvalidArgument     bad input; the text names it
 //   ResourceExhausted   the disk is full or a limit is reached; nothing was changed
-//   DataLoss            damage on disk; the text names file and offset; never served
+//   DataLoss            damage on disk, never served, and no other copy may answer; the text names
+//                       file and offset
 //   Unavailable         certainly not applied
 //   DeadlineExceeded    the outcome is unknown: the write may be applied or not, as a whole
 //   Cancelled           the cluster is closed

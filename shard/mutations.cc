@@ -61,6 +61,7 @@ absl::Status SetMutation::Decide(GroupView* view, std::string* effects) {
 }
 
 absl::Status DeleteMutation::Decide(GroupView* view, std::string* effects) {
+  existed_ = false;
   ValueHeader header;
   std::string payload;
   const absl::Status status = view->Get(slot_, key_, &header, &payload);
@@ -161,6 +162,7 @@ absl::Status TouchMutation::Decide(GroupView* view, std::string* effects) {
 }
 
 absl::Status LoadMutation::Decide(GroupView* view, std::string* effects) {
+  present_.reset();
   ValueHeader header;
   std::string present;
   const absl::Status status = Read(view, ValueType::kString, &header, &present);

@@ -80,7 +80,8 @@ struct Options {
   // alone may take writes.
   int min_in_sync_replicas = 0;
 
-  // A replica takes over by itself when the primary fails. Off: Cluster::Promote says when.
+  // A replica takes over by itself when the primary fails, be it that a read finds it damaged. Off:
+  // Cluster::Promote says when.
   bool auto_failover = true;
 
   // How log files are written. kAuto is right but for measurements and odd file systems.

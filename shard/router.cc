@@ -273,8 +273,12 @@ absl::Status Router::Read(OnlyShard only, Slot slot, std::string_view key, Value
     const Group::ReadPoint point = group->BeginRead();
     // Before the store is read: what expires while it is being read was still there at first.
     *now_ms = group->ReadTimeMs();
-    absl::Status status = point.store->Get(slot, key, *now_ms, header, payload);
+    absl::Status status = point.store().Get(slot, key, *now_ms, header, payload);
     if (slots_.Load(slot) != word || !group->StillServes(point)) continue;
+    if (absl::IsDataLoss(status)) {
+      status = group->ReadElsewhere(point, status);
+      if (status.ok()) continue;
+    }
     if (absl::IsNotFound(status) && header->expiry_ms != 0) group->NoteExpired(*now_ms);
     (*shard)->counters.NoteRead(1, status.ok() ? 1 : 0,
                                 status.ok() && payload != nullptr ? payload->size() : 0,
@@ -358,8 +362,19 @@ bool Router::ReadFromShard(Served* shard, absl::Span<KeyRead* const> reads) {
   }
   const Group::ReadPoint point = group->BeginRead();
   const uint64_t now_ms = group->ReadTimeMs();
-  point.store->MultiGet(absl::MakeSpan(lookups), now_ms);
+  point.store().MultiGet(absl::MakeSpan(lookups), now_ms);
   if (!group->StillServes(point)) return false;
+  const auto damaged = [](const Store::Lookup& lookup) { return absl::IsDataLoss(lookup.status); };
+  if (const auto it = std::find_if(lookups.begin(), lookups.end(), damaged); it != lookups.end()) {
+    const absl::Status status = group->ReadElsewhere(point, it->status);
+    if (status.ok()) return false;
+    // Each that is DataLoss for good names what it has met itself.
+    if (!absl::IsDataLoss(status)) {
+      for (Store::Lookup& lookup : lookups) {
+        if (damaged(lookup)) lookup.status = status;
+      }
+    }
+  }
   uint64_t hits = 0, bytes_read = 0;
   for (size_t i = 0; i < reads.size(); ++i) {
     KeyRead* const read = reads[i];
@@ -420,7 +435,7 @@ absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, S
   if (group == nullptr) return NotServed(shard, first);
   const Group::ReadPoint point = group->BeginRead();
   const uint64_t now_ms = group->ReadTimeMs();
-  const std::unique_ptr<Store::Reader> reader = point.store->NewReader();
+  const std::unique_ptr<Store::Reader> reader = point.store().NewReader();
   bool expired = false;
   for (size_t i = 0; i < words.size() && !*ended; ++i) {
     const Slot slot = static_cast<Slot>(first + i);
@@ -433,8 +448,13 @@ absl::Status Router::VisitRun(Served* shard, absl::Span<const SlotWord> words, S
       }
       *ended = visit(slot, reader->key(), reader->header(), reader->payload()) == Visit::kEnd;
     }
-    const bool moved = slots_.Load(slot) != words[i] || !group->StillServes(point);
-    if (!reader->status().ok() && !moved) return reader->status();
+    bool moved = slots_.Load(slot) != words[i] || !group->StillServes(point);
+    if (!reader->status().ok() && !moved) {
+      absl::Status status = reader->status();
+      if (absl::IsDataLoss(status)) status = group->ReadElsewhere(point, status);
+      if (!status.ok()) return status;
+      moved = true;
+    }
     *next = slot;
     if (moved) {
       undo(slot);

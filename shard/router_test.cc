@@ -92,7 +92,7 @@ class RouterTest : public testing::Test {
   std::optional<std::string> Stored(ShardId shard, Slot slot, std::string_view key) {
     ValueHeader header;
     std::string payload;
-    const absl::Status status = router_.group(shard)->BeginRead().store->Get(
+    const absl::Status status = router_.group(shard)->BeginRead().store().Get(
         slot, key, expiry_clock_.NowMs(), &header, &payload);
     return status.ok() ? std::make_optional(payload) : std::nullopt;
   }

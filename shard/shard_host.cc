@@ -376,6 +376,11 @@ void ShardHost::Reclaim() {
     }
     for (Copies::Dropped& dropped : group->copies()->TakeDropped()) {
       TellOfDrop(dropped.copy.id, dropped.why);
+      const absl::Status damage =
+          absl::IsDataLoss(dropped.why) ? dropped.why : dropped.copy.local->node()->Damage();
+      if (!damage.ok()) {
+        NoteRebuild(dropped.copy.id, {damage, /*damaged=*/true, dropped.copy.incarnation});
+      }
       dropped_.push_back(std::move(dropped.copy));
     }
   }
@@ -432,29 +437,38 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   const ShardState& shard = *state->FindShard(id_);
   const std::shared_ptr<OpenZone> zone = context_->FindZone(node.zone);
   NodeOptions options = context_->MakeNodeOptions(*state, shard, node, zone.get());
-  const std::string old_directory = options.directory;
   const std::shared_ptr<LocalReplica> primary = group->copies()->InSync().front().local;
+  // It is replaced, if it can be; then the next attempt is made with another.
+  const auto damaged_primary_goes = [&] {
+    return !primary->node()->Damage().ok() && group->copies()->FailDamaged(primary->node());
+  };
   const auto may_go_on = [&] {
     if (IsStopped(node.id)) return absl::CancelledError("it was stopped");
     if (this->group().get() != group) return absl::CancelledError("no copy serves any more");
+    if (damaged_primary_goes()) return absl::CancelledError("the primary is damaged");
     return go_on();
   };
   JoiningCopy joining;
   joining.id = node.id;
   joining.incarnation = node.incarnation;
   joining.zone = node.zone;
-  absl::StatusOr<std::unique_ptr<Node>> opened =
-      OpenToCatchUp(options, *group->copies(), primary->node()->log());
+  Rebuild rebuild = KnownRebuild(node.id);
+  absl::StatusOr<std::unique_ptr<Node>> opened = absl::UnknownError("it was not opened");
+  if (rebuild.why.ok()) {
+    opened = OpenToCatchUp(options, *group->copies(), primary->node()->log());
+    rebuild = WhyAnew(opened.status(), node, *zone);
+  }
+  const bool anew = !rebuild.why.ok();
   std::optional<Log::Pin> pin;  // what the new copy lacks
-  bool anew = false;
-  if (absl::IsDataLoss(opened.status()) || absl::IsNotFound(opened.status())) {
+  if (anew) {
     context_->log(LogLevel::kInfo,
-                  absl::StrCat(node.id.ToString(), " is built anew: ", opened.status().message()));
+                  absl::StrCat(node.id.ToString(), " is built anew: ", rebuild.why.message()));
     ++joining.incarnation;
     options.directory = zone->directory->NodePath(node.id, joining.incarnation);
     // An earlier attempt may have come so far.
-    opened = OpenToCatchUp(options, *group->copies(), primary->node()->log());
-    anew = true;
+    if (rebuild.incarnation < joining.incarnation) {
+      opened = OpenToCatchUp(options, *group->copies(), primary->node()->log());
+    }
   }
   if (anew && !opened.ok()) {
     absl::StatusOr<Log::Pin> copied =
@@ -475,22 +489,75 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   }
   if (!opened.ok()) return opened.status();
   joining.node = *std::move(opened);
+  const uint32_t incarnation = joining.incarnation;
   const absl::Status status = JoinCopy(
       group, std::move(joining),
       [&](std::unique_ptr<Node> joined) { return Wrap(node.id, zone, std::move(joined)); },
       may_go_on);
+  if (absl::IsDataLoss(status) && !damaged_primary_goes()) {
+    // What it has is damaged; or the log of the only copy that there is, and a snapshot of the
+    // store may do without the damaged part.
+    const bool damaged = primary->node()->Damage().ok() || rebuild.damaged;
+    NoteRebuild(node.id, {status, damaged, incarnation});
+  }
   if (!status.ok()) return status;
   if (IsStopped(node.id)) return StopNode(node.id);  // meanwhile
-  context_->log(LogLevel::kInfo,
-                absl::StrCat(id_.ToString(), ": ", node.id.ToString(), " is in sync again"));
-  context_->tell([id = node.id, rebuilt = anew](EventListener* listener) {
-    listener->OnNodeInSync(id, rebuilt);
-  });
-  // Nothing names it any more. What cannot be deleted now is at the next Open.
-  if (anew) zone->disk->DeleteTree(old_directory).IgnoreError();
+  TellOfReturn(node.id, rebuild);
+  // Nothing names them any more. What cannot be deleted now is at the next Open.
+  for (uint32_t i = 1; i < incarnation; ++i) {
+    zone->disk->DeleteTree(zone->directory->NodePath(node.id, i)).IgnoreError();
+  }
   return status;
 }
 
+// Whether what was opened, with this outcome, can be used; or what there is instead.
+ShardHost::Rebuild ShardHost::WhyAnew(const absl::Status& opened, const NodeState& node,
+                                      const OpenZone& zone) {
+  Rebuild rebuild;
+  if (!absl::IsDataLoss(opened) && !absl::IsNotFound(opened) && !absl::IsOutOfRange(opened)) {
+    return rebuild;
+  }
+  rebuild.why = opened;
+  rebuild.incarnation = node.incarnation;
+  // If there is nothing at all it is a new one, or its disk is. An earlier incarnation alone was
+  // found damaged, by a process that has ended since.
+  for (uint32_t i = 1; absl::IsDataLoss(opened) && i <= node.incarnation; ++i) {
+    rebuild.damaged = rebuild.damaged || zone.disk->Exists(zone.directory->NodePath(node.id, i));
+  }
+  return rebuild;
+}
+
+ShardHost::Rebuild ShardHost::KnownRebuild(NodeId node) const {
+  absl::MutexLock lock(&mu_);
+  const auto it = rebuilds_.find(node);
+  return it == rebuilds_.end() ? Rebuild() : it->second;
+}
+
+void ShardHost::NoteRebuild(NodeId node, const Rebuild& rebuild) {
+  absl::MutexLock lock(&mu_);
+  rebuilds_[node] = rebuild;
+}
+
+void ShardHost::TellOfReturn(NodeId node, const Rebuild& rebuild) {
+  {
+    absl::MutexLock lock(&mu_);
+    rebuilds_.erase(node);
+  }
+  context_->log(LogLevel::kInfo,
+                absl::StrCat(id_.ToString(), ": ", node.ToString(), " is in sync again",
+                             rebuild.damaged ? ", repaired" : ""));
+  context_->tell([node, rebuilt = !rebuild.why.ok()](EventListener* listener) {
+    listener->OnNodeInSync(node, rebuilt);
+  });
+  if (!rebuild.damaged) return;
+  ++repairs_;
+  context_->tell([node, damage = rebuild.why](EventListener* listener) {
+    listener->OnNodeRepaired(node, damage);
+  });
+}
+
+// DataLoss: what it has is damaged, or gone. OutOfRange: its log is not a beginning of the shard's,
+// or it cannot be told whether it is.
 absl::StatusOr<std::unique_ptr<Node>> ShardHost::OpenToCatchUp(const NodeOptions& options,
                                                                const Copies& copies,
                                                                const Log& log) const {
@@ -498,10 +565,11 @@ absl::StatusOr<std::unique_ptr<Node>> ShardHost::OpenToCatchUp(const NodeOptions
   if (!node.ok()) return node;
   const LogPosition last = (*node)->log().last();
   if (copies.committed() < last.index) {
-    return absl::DataLossError(
+    return absl::OutOfRangeError(
         absl::StrCat("its log has record ", last.index.ToString(), ", the shard's ends before"));
   }
   absl::Status status = CheckHas(log, last);
+  if (absl::IsDataLoss(status)) return absl::OutOfRangeError(status.message());
   if (status.ok()) status = (*node)->Recover(context_->clock);
   if (!status.ok()) return status;
   return node;

@@ -103,6 +103,8 @@ class ShardHost {
   uint64_t replayed() const { return replayed_; }
   // What is known of a node that is not in sync.
   void AddTo(NodeStats* node) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Copies that were damaged, were built anew and are in sync again.
+  uint64_t repairs() const { return repairs_; }
 
   // Whether Reclaim has something to do.
   bool WantsReclaim() ABSL_LOCKS_EXCLUDED(mu_);
@@ -138,6 +140,13 @@ class ShardHost {
     std::shared_ptr<const OpenZone> zone;
   };
 
+  // A copy whose files are not to be used, and that is therefore built anew.
+  struct Rebuild {
+    absl::Status why;  // ok: it is not
+    bool damaged = false;
+    uint32_t incarnation = 0;  // the last one that is not to be used
+  };
+
   struct Attempts {
     absl::Time next = absl::InfinitePast();
     absl::Duration delay;
@@ -151,6 +160,7 @@ class ShardHost {
   };
 
   void TellOfDrop(NodeId node, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  void TellOfReturn(NodeId node, const Rebuild& rebuild) ABSL_LOCKS_EXCLUDED(mu_);
   void TellOfChange(const ShardState& before, const ShardState& now) const;
   void ForgetRecovering();
   std::unique_ptr<Group> MakeGroup(const ShardState& shard);
@@ -167,6 +177,9 @@ class ShardHost {
                           absl::FunctionRef<absl::Status()> go_on);
   absl::StatusOr<std::unique_ptr<Node>> OpenToCatchUp(const NodeOptions& options,
                                                       const Copies& copies, const Log& log) const;
+  static Rebuild WhyAnew(const absl::Status& opened, const NodeState& node, const OpenZone& zone);
+  Rebuild KnownRebuild(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteRebuild(NodeId node, const Rebuild& rebuild) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsStopped(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
   std::optional<LogIndex> acknowledged() const ABSL_LOCKS_EXCLUDED(mu_);
   void RetireLocked(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -194,6 +207,7 @@ class ShardHost {
   std::vector<Copy> dropped_;
   std::vector<std::shared_ptr<Group>> retired_;
   std::atomic<uint64_t> replayed_{0};
+  std::atomic<uint64_t> repairs_{0};
 
   mutable absl::Mutex mu_;
   std::shared_ptr<Group> group_ ABSL_GUARDED_BY(mu_);
@@ -206,6 +220,8 @@ class ShardHost {
   std::set<NodeId> stopped_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Attempts> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Absence> absent_ ABSL_GUARDED_BY(mu_);
+  // Until they are in sync again. After a restart the topology's incarnation says as much.
+  std::map<NodeId, Rebuild> rebuilds_ ABSL_GUARDED_BY(mu_);
   // Whether the node's last copy in this process still has its files open.
   std::map<NodeId, std::shared_ptr<std::atomic<bool>>> open_ ABSL_GUARDED_BY(mu_);
   std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);

@@ -75,6 +75,9 @@ struct ShardStats {
   Histogram write_latency;
   // About how many keys the primary's store holds, expired ones included, by RocksDB's counts.
   uint64_t estimated_keys = 0;
+  // Copies that were found damaged (a bad checksum in a log or a table), were built anew from a
+  // sound one and are in sync again.
+  uint64_t repairs = 0;
   // Why the shard takes no writes now; ok: it does.
   absl::Status write_status;
   std::vector<NodeStats> nodes;

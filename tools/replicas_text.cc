@@ -80,6 +80,17 @@ std::string ZonesDownText(const ClusterStats& stats) {
   return text;
 }
 
+std::string RepairsText(const ClusterStats& stats) {
+  std::string text;
+  for (const ShardStats& shard : stats.shards) {
+    if (shard.repairs == 0) continue;
+    absl::StrAppend(&text, shard.id.ToString(),
+                    " has repaired damage: ", Count(shard.repairs, "time"),
+                    " a copy was built anew\n");
+  }
+  return text;
+}
+
 std::string ReplicasText(const ClusterStats& stats) {
   uint64_t nodes = 0, in_sync = 0;
   std::vector<std::vector<std::string>> rows;
@@ -102,7 +113,7 @@ std::string ReplicasText(const ClusterStats& stats) {
     }
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
   }
-  return absl::StrCat(text, RefusalsText(stats), ZonesDownText(stats));
+  return absl::StrCat(text, RefusalsText(stats), RepairsText(stats), ZonesDownText(stats));
 }
 
 }  // namespace slotkv::tools

@@ -27,8 +27,11 @@ std::string RefusalsText(const ClusterStats& stats);
 // A line for each zone that is down, or has no current copy of the topology: why.
 std::string ZonesDownText(const ClusterStats& stats);
 
+// A line for each shard of which damaged copies were repaired: how many.
+std::string RepairsText(const ClusterStats& stats);
+
 // How many copies there are and are in sync, and a line for each shard, in columns;
-// then RefusalsText and ZonesDownText.
+// then RefusalsText, RepairsText and ZonesDownText.
 std::string ReplicasText(const ClusterStats& stats);
 
 }  // namespace slotkv::tools

@@ -44,6 +44,7 @@ TEST_F(ReplicasTextTest, ShowsWhatIsNotAsItShouldBe) {
   stats_.shards[1].nodes[0].failure = absl::UnavailableError("a sync takes\nlong");
   stats_.shards[1].nodes[1].info.up = false;
   stats_.shards[1].write_status = absl::UnavailableError("too few replicas");
+  stats_.shards[0].repairs = 1;
   EXPECT_EQ(ReplicasText(stats_),
             "epoch 7, 2 shards, 4 nodes, 2 in sync\n"
             "\n"
@@ -51,7 +52,8 @@ TEST_F(ReplicasTextTest, ShowsWhatIsNotAsItShouldBe) {
             "    node-4 replica b not in sync\n"
             "shard-12     node-25 primary zone-a in sync, lag 0 bytes, failing: a sync takes\\nlong"
             "  node-26 replica b down\n"
-            "shard-12 takes no writes: too few replicas\n");
+            "shard-12 takes no writes: too few replicas\n"
+            "shard-1 has repaired damage: 1 time a copy was built anew\n");
 }
 
 TEST_F(ReplicasTextTest, ShowsOneShard) {

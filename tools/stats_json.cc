@@ -112,6 +112,7 @@ Json ShardJson(const ShardStats& shard, const ShardInfo* info, const ClusterStat
           {"bytes", OrNull(bytes)},
           {"estimated_keys", shard.estimated_keys},
           {"write_status", WriteStatus(shard)},
+          {"repairs", shard.repairs},
           {"reads", shard.reads},
           {"hits", shard.hits},
           {"writes", shard.writes},
@@ -170,6 +171,7 @@ std::string ReplicasJson(const ClusterStats& stats) {
   for (const ShardStats& shard : stats.shards) {
     shards.push_back({{"id", shard.id.ToString()},
                       {"write_status", WriteStatus(shard)},
+                      {"repairs", shard.repairs},
                       {"nodes", NodesJson(shard)}});
   }
   return TextOf(

@@ -61,6 +61,7 @@ TEST_F(StatsJsonTest, SumsUp) {
   EXPECT_EQ(shard["keys"], 100);
   EXPECT_EQ(shard["bytes"], 1000);
   EXPECT_EQ(shard["write_status"], "ok");
+  EXPECT_EQ(shard["repairs"], 0);
   EXPECT_EQ(shard["nodes"][0]["zone"], "zone-a");
   EXPECT_EQ(shard["nodes"][0]["role"], "primary");
   for (const char* const name : {"shard", "keys", "bytes", "reads", "writes"}) {
@@ -146,6 +147,7 @@ TEST_F(StatsJsonTest, KnowsNoNumbersOfNodesThatAreNotInUse) {
 
 TEST_F(StatsJsonTest, ShowsReplicasAlone) {
   stats_.shards[1].write_status = absl::UnavailableError("stopped");
+  stats_.shards[1].repairs = 3;
   const std::string text = ReplicasJson(stats_);
   EXPECT_EQ(text.find('\n'), std::string::npos);
   const Json json = Json::parse(text), whole = Parsed();
@@ -154,6 +156,8 @@ TEST_F(StatsJsonTest, ShowsReplicasAlone) {
   EXPECT_EQ(json["shards"][0]["id"], "shard-1");
   EXPECT_EQ(json["shards"][0]["write_status"], "ok");
   EXPECT_EQ(json["shards"][1]["write_status"], "UNAVAILABLE: stopped");
+  EXPECT_EQ(json["shards"][1]["repairs"], 3);
+  EXPECT_EQ(whole["shards"][1]["repairs"], 3);
   EXPECT_EQ(json["shards"][1]["nodes"], whole["shards"][1]["nodes"]);
   EXPECT_FALSE(json.contains("slots"));
 }

@@ -102,7 +102,8 @@ std::string NodesText(const ClusterStats& stats) {
                       Escaped(MessageOf(node.failure)), "\n");
     }
   }
-  return absl::StrCat(text, failures, RefusalsText(stats), ZonesDownText(stats));
+  return absl::StrCat(text, failures, RefusalsText(stats), RepairsText(stats),
+                      ZonesDownText(stats));
 }
 
 // A key of those that are the most in the slot: of the commonest hash tag.

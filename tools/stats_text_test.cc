@@ -61,8 +61,11 @@ TEST_F(StatsTextTest, SaysWhatFails) {
   ClusterStats stats = cluster_->GetStats();
   stats.shards[0].nodes[1].failure = absl::UnavailableError("/disk/\xff is slow");
   stats.shards[0].write_status = absl::ResourceExhaustedError("full");
-  EXPECT_THAT(TextOf(stats), HasSubstr("\nnode-2 is failing: /disk/\\xff is slow\n"
-                                       "shard-1 takes no writes: full\n"));
+  stats.shards[0].repairs = 2;
+  EXPECT_THAT(TextOf(stats),
+              HasSubstr("\nnode-2 is failing: /disk/\\xff is slow\n"
+                        "shard-1 takes no writes: full\n"
+                        "shard-1 has repaired damage: 2 times a copy was built anew\n"));
 }
 
 }  // namespace
