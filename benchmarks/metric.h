@@ -40,6 +40,7 @@ struct Metric {
 
 std::vector<Metric> SlotMetrics();
 std::vector<Metric> StoreMetrics();
+std::vector<Metric> ClientMetrics();
 // In a process of their own: see OpenInThisProcess.
 std::vector<Metric> OpenMetrics();
 std::vector<Metric> ReplicationMetrics();

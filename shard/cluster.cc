@@ -15,6 +15,11 @@ constexpr absl::Duration kPause = absl::Milliseconds(1);
 
 }  // namespace
 
+Topology Shard::GetTopology() const {
+  const CallGate::Pass pass(impl()->gate());
+  return pass.open() ? impl()->GetTopology() : Topology();
+}
+
 // Shard handles may keep the implementation; what it has open ends here.
 Cluster::~Cluster() { Close().IgnoreError(); }
 

@@ -50,6 +50,10 @@ class Shard final : public Keyspace {
  public:
   ShardId id() const { return *only(); }
 
+  // Of the whole cluster, as a node of Redis Cluster tells all slots (CLUSTER SLOTS). Epoch 0 and
+  // no shards once the cluster is closed.
+  Topology GetTopology() const;
+
  private:
   friend class Cluster;
   Shard(std::shared_ptr<ClusterImpl> impl, ShardId id) : Keyspace(std::move(impl), id) {}

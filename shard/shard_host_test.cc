@@ -422,7 +422,7 @@ TEST_F(ShardHostTest, ACopyStaysOpenForTheCallsThatMayReadIt) {
     EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
     ValueHeader header;
     std::string payload;
-    EXPECT_THAT(point.store->Get(1, "7", p_->clock->NowMs(), &header, &payload), IsOk());
+    EXPECT_THAT(point.store().Get(1, "7", p_->clock->NowMs(), &header, &payload), IsOk());
     EXPECT_EQ(payload, "value");
   }
   reclaimer.join();

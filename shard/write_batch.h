@@ -35,6 +35,20 @@ class WriteBatch {
   // What counts against kMaxBatchBytes (limits.h).
   size_t ByteSize() const;
 
+  // One write of a batch; views that last until the batch is changed.
+  struct Entry {
+    bool is_set = false;  // else a delete, without value and options
+    std::string_view key;
+    std::string_view value;
+    SetOptions options;
+  };
+  // The write of that index, which is below size(): for those who bring batches to shards that are
+  // elsewhere (endpoint.h).
+  Entry entry(size_t index) const {
+    const Operation& operation = operations_[index];
+    return {operation.is_set, Key(operation), Value(operation), operation.options};
+  }
+
  private:
   friend class BatchMutation;
 
