@@ -97,8 +97,8 @@ int Main(int argc, char** argv) {
   std::cerr << "slotkv itself is built without -c opt: these figures mean nothing" << std::endl;
 #endif
   std::vector<Metric> metrics = SlotMetrics();
-  for (const auto& more : {StoreMetrics(), ClientMetrics(), RebalanceMetrics(), ReplicationMetrics(),
-                           OpenMetrics()}) {
+  for (const auto& more :
+       {StoreMetrics(), ClientMetrics(), RebalanceMetrics(), ReplicationMetrics(), OpenMetrics()}) {
     metrics.insert(metrics.end(), more.begin(), more.end());
   }
   std::mt19937_64 random(std::random_device{}());

@@ -14,8 +14,8 @@ constexpr size_t kBatchBytes = Applier::kMaxLagBytes / 4;
 // Buffers keep no more memory than this when they are empty.
 constexpr size_t kMaxIdleBytes = 2 * Applier::kMaxLagBytes;
 
-// What a record weighs besides its payload.
-constexpr size_t kRecordWeight = 16;
+// What a record weighs besides its payload. The first of an epoch has no effects to wait for.
+size_t WeightOf(RecordKind kind) { return kind == RecordKind::kEpochStart ? 0 : 16; }
 
 }  // namespace
 
@@ -34,7 +34,7 @@ void Applier::Add(absl::Span<const Record> records) {
   for (const Record& record : records) {
     waiting_.payloads.append(record.payload.data(), record.payload.size());
     waiting_.records.push_back({record.position.index, record.kind, waiting_.payloads.size()});
-    bytes += record.payload.size() + kRecordWeight;
+    bytes += record.payload.size() + WeightOf(record.kind);
   }
   lag_bytes_.fetch_add(bytes, std::memory_order_relaxed);
 }
@@ -131,8 +131,9 @@ void Applier::RunJob() {
   }
   absl::Status status = rest ? node_->ApplyRest() : ApplyTaken();
   if (status.ok()) {
-    lag_bytes_.fetch_sub(taken_.payloads.size() + taken_.records.size() * kRecordWeight,
-                         std::memory_order_relaxed);
+    size_t bytes = taken_.payloads.size();
+    for (const Waiting& waiting : taken_.records) bytes += WeightOf(waiting.kind);
+    lag_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     taken_.payloads.clear();
     taken_.records.clear();
     if (taken_.payloads.capacity() > kMaxIdleBytes) taken_ = Buffer();

@@ -13,10 +13,15 @@ constexpr size_t kMiB = size_t{1} << 20;
 
 class ClusterLargestTest : public ClusterFixture {
  protected:
-  void SetUp() override { Open(); }
+  // A second copy would take as much memory again.
+  void OpenOneCopy() {
+    options_.replicas_per_shard = 0;
+    Open();
+  }
 };
 
 TEST_F(ClusterLargestTest, ABatchOfTheLargestSizeAndOneByteMore) {
+  OpenOneCopy();
   const std::string most(kMaxValueBytes, 'a');
   std::string rest;
   const auto fill = [&](WriteBatch* batch) {
@@ -44,6 +49,7 @@ TEST_F(ClusterLargestTest, ABatchOfTheLargestSizeAndOneByteMore) {
 
 // What every limit names is what it takes: the largest of all, on the disk and back.
 TEST_F(ClusterLargestTest, TheLargestValueThereMayBe) {
+  OpenOneCopy();
   std::string value(kMaxValueBytes, '\0');
   for (size_t i = 0; i < value.size(); i += 4096) value[i] = static_cast<char>(i / 4096 % 251);
   const std::string key(kMaxKeyBytes, 'k');
@@ -60,6 +66,7 @@ TEST_F(ClusterLargestTest, TheLargestValueThereMayBe) {
 
 // Longer than a log segment.
 TEST_F(ClusterLargestTest, AValueOfEightyMegabytes) {
+  Open();
   std::string value(80 * kMiB, '\0');
   for (size_t i = 0; i < value.size(); i += 4096) value[i] = static_cast<char>(i / 4096 % 251);
   ASSERT_THAT(cluster_->Set("small", "before"), IsOk());

@@ -97,8 +97,15 @@ absl::StatusOr<std::unique_ptr<ClusterImpl>> ClusterImpl::Open(const Options& op
 absl::Status ClusterImpl::OpenOrCreate() {
   const absl::Time start = absl::Now();
   const std::string pointer_path = JoinPath(path_, kClusterFile);
-  if (!options_.create_if_missing && !disk_->Exists(pointer_path)) {
-    return absl::NotFoundError(absl::StrCat(path_, ": no cluster here"));
+  if (!disk_->Exists(pointer_path)) {
+    if (!options_.create_if_missing) {
+      return absl::NotFoundError(absl::StrCat(path_, ": no cluster here"));
+    }
+    // Before anything is made.
+    const ClusterPointer pointer = NewClusterPointer(options_);
+    const absl::Status status =
+        CheckZonesSuffice(options_.replicas_per_shard, pointer.zones.size());
+    if (!status.ok()) return status;
   }
   if (absl::Status status = disk_->MakeDirectory(path_); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = disk_->Lock(JoinPath(path_, kLockFile));

@@ -36,9 +36,12 @@ TEST_F(ClusterStatsTest, BeginsWithNothingDone) {
     EXPECT_EQ(shard.reads + shard.hits + shard.writes + shard.bytes_read + shard.bytes_written, 0u);
     EXPECT_EQ(shard.read_latency.count() + shard.write_latency.count(), 0u);
     EXPECT_THAT(shard.write_status, IsOk());
-    ASSERT_EQ(shard.nodes.size(), 1u);
-    EXPECT_EQ(shard.nodes[0].info.shard, shard.id);
-    EXPECT_EQ(shard.nodes[0].last, LogIndex(1)) << "the epoch's start";
+    ASSERT_EQ(shard.nodes.size(), 2u);
+    for (const NodeStats& node : shard.nodes) {
+      EXPECT_EQ(node.info.shard, shard.id);
+      EXPECT_EQ(node.last, LogIndex(1)) << "the epoch's start";
+      EXPECT_EQ(node.lag_bytes, 0u) << "which has no effects";
+    }
     EXPECT_EQ(shard.nodes[0].applied, LogIndex(1));
   }
   EXPECT_EQ(slots, kSlotCount);

@@ -111,6 +111,7 @@ TEST_F(EventTest, OpenAndClose) {
 }
 
 TEST_F(EventTest, ZoneDown) {
+  options_.replicas_per_shard = 0;
   Open();
   Close();
   std::filesystem::rename(path_ + "/zone-b", path_ + "/elsewhere");
@@ -124,7 +125,6 @@ TEST_F(EventTest, ZoneDown) {
 
 TEST_F(EventTest, AnotherCopyTakesOver) {
   options_.shards = 1;
-  options_.replicas_per_shard = 1;
   OpenHooked();
   EXPECT_TRUE(listener_->journal.Await("topology of 1 shards"));
   hook_->Fail(FileOp::kWrite, absl::UnavailableError("broken"), "/zone-a/node-");

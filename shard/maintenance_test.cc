@@ -22,6 +22,8 @@ namespace {
 
 class MaintenanceTest : public ClusterFixture {
  protected:
+  MaintenanceTest() { options_.replicas_per_shard = 0; }
+
   void OpenHooked() {
     absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);
     ASSERT_THAT(cluster, IsOk());

@@ -44,10 +44,11 @@ struct Options {
   // Primaries over which the slots are spread evenly: 1 to 1024. Read at creation only;
   // afterwards the topology on disk wins.
   int shards = 3;
-  // Copies of each shard besides the primary, each in another zone as long as there are zones: 0 to
-  // 63. A write is on all of them that are in sync before it is acknowledged. Read at creation
-  // only.
-  int replicas_per_shard = 0;
+  // Copies of each shard besides the primary, each in another zone: 0 to 63, and fewer than there
+  // are zones. A write is on all of them that are in sync before it is acknowledged. Without any,
+  // one copy is all there is: half the disk and the work, and a disk that is lost takes its shards
+  // with it. Read at creation only.
+  int replicas_per_shard = 1;
 
   // Failure domains, up to 64. Empty: three, named zone-a, zone-b and zone-c, below the cluster's
   // own directory. For an existing cluster a zone named here is looked for at this path (a disk

@@ -15,7 +15,7 @@ int FirstSlot(int index, int shards) { return (2 * index * kSlotCount + shards) 
 // The zone of a shard's node; 0 is the primary.
 size_t ZoneOf(size_t shard, size_t node, size_t zones) {
   const size_t first = shard % zones;
-  if (node == 0 || zones == 1) return first;
+  if (node == 0) return first;
   // The other zones, beginning with another one for each round of shards.
   const size_t round = shard / zones;
   return (first + 1 + (round + node - 1) % (zones - 1)) % zones;
@@ -34,6 +34,7 @@ absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> z
         absl::StrCat(replicas, " replicas: there may be 0 to ", kMaxNodesPerShard - 1));
   }
   if (zones.empty()) return absl::InvalidArgumentError("no zones");
+  if (absl::Status status = CheckZonesSuffice(replicas, zones.size()); !status.ok()) return status;
   ClusterState state;
   state.id = id;
   state.epoch = Epoch(1);
@@ -56,6 +57,16 @@ absl::StatusOr<ClusterState> InitialState(ClusterId id, std::vector<ZoneState> z
   }
   if (absl::Status status = Validate(state); !status.ok()) return status;
   return state;
+}
+
+absl::Status CheckZonesSuffice(int replicas, size_t zones) {
+  if (replicas < 0 || static_cast<size_t>(replicas) < zones) return absl::OkStatus();
+  const bool one = zones == 1;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "Options.replicas_per_shard is ", replicas, ", but there ", one ? "is " : "are ", zones,
+      one ? " zone: name another in Options.zones, or set it to "
+          : " zones: name others in Options.zones, or set it to ",
+      zones - 1));
 }
 
 }  // namespace slotkv

@@ -60,17 +60,35 @@ TEST(PlacementTest, ReplicasAreInOtherZonesAndSpreadOverThem) {
   }
 }
 
-TEST(PlacementTest, MoreNodesThanZonesShareThem) {
-  for (int zones : {1, 2, 3}) {
-    const absl::StatusOr<ClusterState> state =
-        InitialState(ClusterId::Random(), Zones(zones), 4, zones + 1);
-    ASSERT_TRUE(state.ok()) << state.status();
-    for (const ShardState& shard : state->shards) {
-      std::set<std::string> used;
-      for (const NodeState& node : shard.nodes) used.insert(node.zone);
-      EXPECT_EQ(used.size(), static_cast<size_t>(zones));
+TEST(PlacementTest, NodesOfAShardAreInDifferentZones) {
+  for (int zones : {1, 2, 3, 64}) {
+    for (int replicas = 0; replicas < zones; ++replicas) {
+      const absl::StatusOr<ClusterState> state =
+          InitialState(ClusterId::Random(), Zones(zones), 5, replicas);
+      ASSERT_TRUE(state.ok()) << state.status();
+      for (const ShardState& shard : state->shards) {
+        std::set<std::string> used;
+        for (const NodeState& node : shard.nodes) used.insert(node.zone);
+        EXPECT_EQ(shard.nodes.size(), static_cast<size_t>(replicas) + 1);
+        EXPECT_EQ(used.size(), shard.nodes.size());
+      }
     }
   }
+}
+
+TEST(PlacementTest, RefusesMoreNodesThanZones) {
+  const auto refusal = [](int zones, int replicas) {
+    const absl::Status status =
+        InitialState(ClusterId::Random(), Zones(zones), 4, replicas).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  EXPECT_EQ(refusal(1, 1),
+            "Options.replicas_per_shard is 1, but there is 1 zone: name another in Options.zones, "
+            "or set it to 0");
+  EXPECT_EQ(refusal(3, 3),
+            "Options.replicas_per_shard is 3, but there are 3 zones: name others in Options.zones, "
+            "or set it to 2");
 }
 
 TEST(PlacementTest, SizesAndZonesDifferByAtMostOne) {

@@ -40,9 +40,9 @@ struct TopologyCopy {
   // Outlives the keeper. Ignored if not reachable.
   const Disk* disk = nullptr;
   // Not ok: why the copy is out of reach. It is then left alone.
-  absl::Status reachable;
+  absl::Status reachable = absl::OkStatus();
   // Kept for as long as the disk may be used, which can be longer than the copy is one.
-  std::shared_ptr<const void> owner;
+  std::shared_ptr<const void> owner = nullptr;
 };
 
 // How one copy is doing: ok if it durably holds the current topology.

@@ -472,12 +472,12 @@ TEST_F(TopologyKeeperTest, AnotherPlaceCanBeAttached) {
 // What hangs in it ends later, and changes nothing.
 TEST_F(TopologyKeeperTest, ACopyThatHangsCanBeDetached) {
   Prepare(3);
-  options_.patience = absl::ZeroDuration();
+  options_.patience = absl::Milliseconds(1);
   auto keeper = Open();
   ASSERT_TRUE(keeper.ok()) << keeper.status();
   hooks_[2]->hanging = true;
-  ASSERT_TRUE(Advance(keeper->get()).ok());
-  hooks_[2]->hangs.WaitForNotification();
+  // It may still be busy with what came before.
+  while (!hooks_[2]->hangs.HasBeenNotified()) ASSERT_TRUE(Advance(keeper->get()).ok());
   ASSERT_TRUE((*keeper)->Detach("copy-c", absl::UnavailableError("hangs")).ok());
   ASSERT_TRUE(Advance(keeper->get()).ok());
   TopologyCopy place = copies_[2];
@@ -485,8 +485,8 @@ TEST_F(TopologyKeeperTest, ACopyThatHangsCanBeDetached) {
   ASSERT_TRUE(plain_.MakeDirectory(place.directory).ok());
   ASSERT_TRUE((*keeper)->Attach(place).ok());
   hooks_[2]->resume.Notify();
-  ASSERT_TRUE(Advance(keeper->get()).ok());
-  EXPECT_TRUE((*keeper)->Copies()[2].status.ok()) << (*keeper)->Copies()[2].status;
+  // Within the patience, sooner or later.
+  while (!(*keeper)->Copies()[2].status.ok()) ASSERT_TRUE(Advance(keeper->get()).ok());
 }
 
 }  // namespace

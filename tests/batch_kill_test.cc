@@ -161,6 +161,7 @@ TEST_P(BatchKillTest, EachBatchIsWholeOrAbsent) {
   const TemporaryDirectory directory;
   const std::string path = directory.Path("cluster");
   Options options;
+  options.replicas_per_shard = 0;
   std::tie(options.fsync, options.log_io) = GetParam();
   options.memory_bytes = size_t{16} << 20;
   void* const memory = mmap(nullptr, sizeof(Acknowledged), PROT_READ | PROT_WRITE,

@@ -88,6 +88,7 @@ TEST_F(DestroyTest, AMissingZoneIsNoError) {
 }
 
 TEST_F(DestroyTest, AnotherClustersZoneStays) {
+  options_.replicas_per_shard = 0;
   options_.zones = {{"a", directory_.Path("a")}};
   Create();
   const std::string path = directory_.Path("second");
@@ -107,6 +108,7 @@ TEST_F(DestroyTest, AnotherClustersZoneStays) {
 // However far the creation came, and whatever half-written file it left, all of it goes.
 TEST_F(DestroyTest, ACreationThatWasCutShort) {
   options_.shards = 1;
+  options_.replicas_per_shard = 0;
   options_.zones = {{"a", directory_.Path("a")}};
   for (int operations = 1;; operations += 3) {
     SCOPED_TRACE(operations);

@@ -46,6 +46,7 @@ class FaultTest : public testing::Test {
  protected:
   FaultTest() {
     options_.shards = 2;
+    options_.replicas_per_shard = 0;
     options_.memory_bytes = size_t{16} << 20;
     options_.clock = clock_;
     options_.operation_timeout = absl::Seconds(5);

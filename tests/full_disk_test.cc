@@ -23,6 +23,7 @@ namespace {
 class FullDiskTest : public ClusterFixture {
  protected:
   FullDiskTest() {
+    options_.replicas_per_shard = 0;
     hook_->SetBefore([this](FileOp op, const std::string& path) {
       const bool takes_space = op == FileOp::kReserve || op == FileOp::kCreate ||
                                op == FileOp::kWrite || op == FileOp::kMakeDirectory;

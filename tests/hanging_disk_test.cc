@@ -23,7 +23,10 @@ namespace {
 
 class HangingDiskTest : public ClusterFixture {
  protected:
-  HangingDiskTest() { options_.operation_timeout = absl::Milliseconds(200); }
+  HangingDiskTest() {
+    options_.replicas_per_shard = 0;
+    options_.operation_timeout = absl::Milliseconds(200);
+  }
 
   void OpenHooked() {
     absl::StatusOr<std::unique_ptr<Cluster>> cluster = OpenClusterWithHook(options_, path_, hook_);

@@ -113,6 +113,7 @@ TEST_P(KillTest, NothingAcknowledgedIsLost) {
   const TemporaryDirectory directory;
   const std::string path = directory.Path("cluster");
   Options options;
+  options.replicas_per_shard = 0;
   std::tie(options.fsync, options.log_io) = GetParam();
   options.memory_bytes = size_t{16} << 20;  // so that stores flush now and then
   void* const memory = mmap(nullptr, sizeof(Acknowledged), PROT_READ | PROT_WRITE,

@@ -80,6 +80,7 @@ class Life {
  public:
   Life(uint64_t seed, std::string path, Progress* progress)
       : seed_(seed), path_(std::move(path)), progress_(progress) {
+    options_.replicas_per_shard = 0;
     options_.memory_bytes = size_t{16} << 20;
     options_.clock = clock_;
     options_.fsync = Fsync::kNever;

@@ -72,9 +72,19 @@ TEST_F(OpenTest, WrongOptionsCreateNothing) {
   options_.replicas_per_shard = 64;
   EXPECT_THAT(TryOpen(path_),
               HasError(absl::StatusCode::kInvalidArgument, "Options.replicas_per_shard"));
-  options_.replicas_per_shard = 0;
+  options_.replicas_per_shard = 3;
+  EXPECT_THAT(TryOpen(path_),
+              HasError(absl::StatusCode::kInvalidArgument, "is 3, but there are 3 zones"));
+  options_.replicas_per_shard = 1;
+  options_.zones = {{"a", directory_.Path("a")}};
+  EXPECT_THAT(TryOpen(path_),
+              HasError(absl::StatusCode::kInvalidArgument,
+                       "Options.replicas_per_shard is 1, but there is 1 zone: name another in "
+                       "Options.zones, or set it to 0"));
+  options_.zones.clear();
   EXPECT_THAT(TryOpen(""), HasError(absl::StatusCode::kInvalidArgument, "path is empty"));
   EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_FALSE(std::filesystem::exists(directory_.Path("a")));
 }
 
 TEST_F(OpenTest, CreatesOnlyIfAsked) {
@@ -106,6 +116,26 @@ TEST_F(OpenTest, ShardsCountAtCreationOnly) {
   Open();
   EXPECT_THAT(SlotCounts(), ElementsAre(5461, 5462, 5461));
   EXPECT_GT(cluster_->GetTopology().epoch(), epoch);
+}
+
+TEST_F(OpenTest, TwoCopiesOfEachShardByDefault) {
+  Open();
+  for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
+    ASSERT_EQ(shard.nodes.size(), 2u);
+    EXPECT_NE(shard.nodes[0].zone, shard.nodes[1].zone);
+    for (const NodeInfo& node : shard.nodes) EXPECT_TRUE(node.in_sync && node.up);
+  }
+}
+
+TEST_F(OpenTest, ReplicasCountAtCreationOnly) {
+  options_.zones = {{"a", directory_.Path("a")}};
+  for (const int replicas : {0, 1, 63}) {
+    options_.replicas_per_shard = replicas;
+    Open();
+    for (const ShardInfo& shard : cluster_->GetTopology().shards()) {
+      EXPECT_EQ(shard.nodes.size(), 1u);
+    }
+  }
 }
 
 TEST_F(OpenTest, OneShardAndManyShards) {

@@ -41,6 +41,7 @@ class PowerFailureTest : public testing::TestWithParam<std::tuple<Fsync, LogIo>>
  protected:
   PowerFailureTest() {
     options_.shards = 2;
+    options_.replicas_per_shard = 0;
     options_.memory_bytes = size_t{16} << 20;
     options_.clock = clock_;
     std::tie(options_.fsync, options_.log_io) = GetParam();

@@ -180,7 +180,9 @@ TEST_F(ReplicationTest, RandomFailuresAgreeWithAModel) {
     options_.fsync = policies[random() % policies.size()];
     OpenHooked();
     if (HasFatalFailure()) return;
-    if (random() % 3 == 0) ASSERT_THAT(cluster_->Verify(), IsOk()) << "round " << round;
+    if (random() % 3 == 0) {
+      ASSERT_THAT(cluster_->Verify(), IsOk()) << "round " << round;
+    }
     const int breaks_at = away.empty() ? static_cast<int>(random() % 600) : -1;
     for (int i = 0; i < 400; ++i) {
       if (i == breaks_at) {

@@ -148,8 +148,9 @@ TEST_F(ToolTest, ReadersCreateNoCluster) {
 TEST_F(ToolTest, TeachesItsUse) {
   EXPECT_THAT(Run({"--help"}).out,
               AllOf(HasSubstr("slotkv tour"), HasSubstr("load"), Not(HasSubstr("tour-writer"))));
-  for (const char* const command : {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour",
-                                    "hget", "scan", "stats", "bench", "replicas", "promote", "slots"}) {
+  for (const char* const command :
+       {"get", "set", "del", "ttl", "keyslot", "verify", "load", "tour", "hget", "scan", "stats",
+        "bench", "replicas", "promote", "slots"}) {
     const Outcome help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, ContainsRegex(absl::StrCat("Examples?:\n  slotkv ", command)));
@@ -171,6 +172,15 @@ TEST_F(ToolTest, RefusesWrongUsage) {
   ExpectFailure(RunOn("set", {"k", "v", "--nx", "--xx"}), 2, "--xx");
   ExpectFailure(RunOn("set", {"k", "v", "--shards", "0"}), 2, "--shards");
   ExpectFailure(RunOn("set", {"k", "v", "--fsync", "maybe"}), 2, "--fsync");
+  ExpectFailure(RunOn("set", {"k", "v", "--replicas", "64"}), 2, "--replicas");
+  ExpectFailure(RunOn("set", {"k", "v", "--replicas", "3"}), 2, "3, but there are 3 zones");
+  ExpectFailure(
+      RunOn("load", {"-", "--zone", "a=x"}), 2,
+      "--replicas is 1, but there is 1 zone: name more with --zone, or give --replicas 0");
+  ExpectFailure(RunOn("set", {"k", "v", "--zone", "a"}), 2, "--zone: expected NAME=PATH");
+  ExpectFailure(RunOn("set", {"k", "v", "--zone", "a="}), 2, "--zone: zone a has no path");
+  ExpectFailure(RunOn("set", {"k", "v", "--zone", "a b=x"}), 2, "--zone: the name \"a b\"");
+  ExpectFailure(RunOn("bench", {"--zone", "a=x", "--zone", "a=y"}), 2, "--zone: a stands twice");
   ExpectFailure(RunOn("scan", {"--limit", "0"}), 2, "--limit");
   ExpectFailure(RunOn("scan", {"--cursor", "!"}), 1, "--cursor: not one that scan has printed");
   ExpectFailure(RunOn("stats", {"--map", "slots"}), 2, "--map");
@@ -178,6 +188,39 @@ TEST_F(ToolTest, RefusesWrongUsage) {
   ExpectFailure(RunOn("bench", {"--threads", "0"}), 2, "--threads");
   ExpectFailure(RunOn("bench", {"--read-percent", "101"}), 2, "--read-percent");
   EXPECT_FALSE(std::filesystem::exists(cluster()));
+}
+
+TEST_F(ToolTest, CreatesTwoCopiesUnlessAskedForOthers) {
+  ExpectOutput(RunOn("set", {"k", "v"}), "");
+  EXPECT_THAT(RunOn("replicas", {}).out,
+              AllOf(HasSubstr("3 shards, 6 nodes, 6 in sync\n"),
+                    HasSubstr("node-6 replica zone-a in sync, lag 0 bytes\n")));
+  const std::string other = directory_.Path("other");
+  EXPECT_EQ(Run({"load", "-", "--dir", other, "--shards", "2", "--replicas", "0"}).exit_code, 0);
+  EXPECT_THAT(Run({"replicas", other}).out, HasSubstr("2 shards, 2 nodes, 2 in sync\n"));
+}
+
+TEST_F(ToolTest, CreatesInZones) {
+  const std::string disk = directory_.Path("disk");
+  ExpectOutput(RunOn("set", {"--zone", "east=" + disk, "k", "v", "--zone", "west=below"}), "");
+  const std::string replicas = RunOn("replicas", {}).out;
+  EXPECT_THAT(replicas, AllOf(HasSubstr("node-1 primary east in sync"),
+                              HasSubstr("node-2 replica west in sync")));
+  EXPECT_TRUE(std::filesystem::exists(disk + "/ZONE"));
+  EXPECT_TRUE(std::filesystem::exists(cluster() + "/below/ZONE"));
+  // To a cluster that is there they do not matter.
+  ExpectOutput(RunOn("set", {"k", "w", "--zone", "east=x", "--zone", "south=y"}), "");
+  ExpectOutput(RunOn("set", {"k", "w", "--replicas", "0", "--shards", "9"}), "");
+  EXPECT_THAT(RunOn("replicas", {}).out, HasSubstr("3 shards, 6 nodes, 6 in sync\n"));
+  ExpectOutput(RunOn("get", {"k"}), "w\n");
+
+  const Outcome bench =
+      Run({"bench", "--dir", directory_.Path("bench"), "--keys", "10", "--seconds", "0.1",
+           "--replicas", "0", "--zone", "z=" + directory_.Path("z")});
+  EXPECT_EQ(bench.exit_code, 0) << bench.err;
+  EXPECT_THAT(bench.out, HasSubstr("3 shards with 0 replicas each"));
+  EXPECT_FALSE(std::filesystem::exists(directory_.Path("bench")));
+  EXPECT_FALSE(std::filesystem::exists(directory_.Path("z")));
 }
 
 TEST_F(ToolTest, Verifies) {

@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 
 class ZoneTest : public ClusterFixture {
  protected:
+  ZoneTest() { options_.replicas_per_shard = 0; }
+
   absl::Status TryOpen() { return Cluster::Open(options_, path_).status(); }
 
   void GiveZones(int count) {

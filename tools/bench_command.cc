@@ -12,6 +12,7 @@
 #include <system_error>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -77,6 +78,17 @@ uint64_t DiskBytes(const std::string& dir) {
   return bytes;
 }
 
+// Of the cluster: in its directory, and in zones elsewhere.
+uint64_t DiskBytes(const ClusterFlags& flags, const std::string& dir) {
+  uint64_t bytes = DiskBytes(dir);
+  for (const Zone& zone : flags.zones) {
+    if (absl::StartsWith(zone.path, "/") && !absl::StartsWith(zone.path, absl::StrCat(dir, "/"))) {
+      bytes += DiskBytes(zone.path);
+    }
+  }
+  return bytes;
+}
+
 void PrintHeader(const BenchFlags& flags, const std::string& dir) {
   constexpr long kTmpfs = 0x01021994;
   struct statfs file_system;
@@ -88,12 +100,14 @@ void PrintHeader(const BenchFlags& flags, const std::string& dir) {
   if (kBadBuild != nullptr) {
     absl::PrintF("THESE FIGURES MEAN NOTHING: this is %s. Use ./bazelw run -c opt.\n", kBadBuild);
   }
-  absl::PrintF(
-      "%s of %s, %s on %s, %s, fsync %s, in %s%s\n", Count(options.keys, "value"),
-      ByteSize(options.value_bytes), Count(static_cast<uint64_t>(options.threads), "thread"),
-      Count(std::thread::hardware_concurrency(), "processor"),
-      Count(static_cast<uint64_t>(flags.cluster.shards), "shard"), FsyncName(flags.cluster.fsync),
-      dir, memory ? ", which is memory and no disk (see --dir)" : "");
+  absl::PrintF("%s of %s, %s on %s, %s with %s each, fsync %s, in %s%s\n",
+               Count(options.keys, "value"), ByteSize(options.value_bytes),
+               Count(static_cast<uint64_t>(options.threads), "thread"),
+               Count(std::thread::hardware_concurrency(), "processor"),
+               Count(static_cast<uint64_t>(flags.cluster.shards), "shard"),
+               Count(static_cast<uint64_t>(flags.cluster.replicas), "replica"),
+               FsyncName(flags.cluster.fsync), dir,
+               memory ? ", which is memory and no disk (see --dir)" : "");
   if (options.batch > 1) {
     absl::PrintF("MultiSet and MultiGet of %s; latencies are of these calls\n",
                  Count(options.batch, "key"));
@@ -139,7 +153,7 @@ int RunBench(const BenchFlags& flags) {
   }
   PrintHeader(flags, dir);
   const absl::Status done = RunPhases(cluster->get(), flags.options, interrupt);
-  absl::PrintF("on disk: %s\n", ByteSize(DiskBytes(dir)));
+  absl::PrintF("on disk: %s\n", ByteSize(DiskBytes(flags.cluster, dir)));
   int exit_code = CloseAndExit(cluster->get(), done);
   if (flags.keep) {
     absl::PrintF("the cluster stays in %s\n", dir);
@@ -161,6 +175,7 @@ constexpr const char* kFooter =
     "\n"
     "Examples:\n"
     "  slotkv bench\n"
+    "  slotkv bench --replicas 0\n"
     "  slotkv bench --dir /mnt/disk/bench --fsync always\n"
     "  slotkv bench --threads 1 --value-bytes 1000 --read-percent 50\n"
     "  slotkv bench --batch 100 --keys 1000000\n";
@@ -191,6 +206,7 @@ void AddBenchCommand(CLI::App* app, Run* run) {
   command->add_flag("--keep", flags->keep, "Leaves the cluster");
   command->footer(kFooter);
   command->callback([flags, run] {
+    CheckCreationFlags(flags->cluster);
     flags->options.duration = absl::Seconds(flags->seconds);
     *run = [flags] { return RunBench(*flags); };
   });

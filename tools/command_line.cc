@@ -4,16 +4,21 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "slotkv/slot.h"
 #include "slotkv/topology.h"
 #include "tools/text.h"
 
 namespace slotkv::tools {
 namespace {
+
+// Of a cluster that is created without naming any.
+constexpr size_t kDefaultZones = 3;
 
 absl::StatusOr<uint64_t> CountKeys(Cluster* cluster, const ShardInfo& shard) {
   uint64_t keys = 0;
@@ -32,6 +37,28 @@ absl::StatusOr<uint64_t> CountKeys(Cluster* cluster, const ShardInfo& shard) {
 std::string RemoveMark(std::string& text) {
   if (!text.empty() && text.front() == '\0') text.erase(0, 1);
   return "";
+}
+
+// "zone-a=/mnt/a"
+Zone ParseZone(const std::string& text) {
+  const size_t at = text.find('=');
+  if (at == std::string::npos) return Zone();
+  return Zone{text.substr(0, at), text.substr(at + 1)};
+}
+
+// Why zones may not be these, as Options has it.
+std::string ZonesError(std::vector<Zone> zones) {
+  Options options;
+  options.zones = std::move(zones);
+  const absl::Status status = ValidateOptions(options);
+  absl::string_view text = status.message();
+  if (!absl::ConsumePrefix(&text, "Options.zones: ")) absl::ConsumePrefix(&text, "Options.");
+  return std::string(text);
+}
+
+std::string CheckZone(std::string& text) {
+  if (text.find('=') == std::string::npos) return "expected NAME=PATH, not " + Quoted(text);
+  return ZonesError({ParseZone(text)});
 }
 
 }  // namespace
@@ -78,12 +105,42 @@ void AddCreationFlags(CLI::App* command, ClusterFlags* flags) {
       ->capture_default_str()
       ->type_name("N");
   command
+      ->add_option("--replicas", flags->replicas,
+                   "Copies of each shard besides the primary, each in another zone, if the cluster "
+                   "is created now")
+      ->check(CLI::Range(0, 63))
+      ->capture_default_str()
+      ->type_name("N");
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--zone",
+          [flags](const std::vector<std::string>& zones) {
+            flags->zones.clear();
+            for (const std::string& zone : zones) flags->zones.push_back(ParseZone(zone));
+          },
+          "A zone and where it is, best a disk of its own; once for each zone, if the cluster is "
+          "created now. Without it: zone-a, zone-b and zone-c. A relative PATH is below DIR")
+      ->allow_extra_args(false)
+      ->transform(CLI::Validator(RemoveMark, ""))
+      ->check(CLI::Validator(CheckZone, ""))
+      ->type_name("NAME=PATH");
+  command
       ->add_option_function<std::string>(
           "--fsync", [flags](const std::string& policy) { flags->fsync = kPolicies.at(policy); },
           "When writes are made safe against power failure: always, everysec or never")
       ->check(CLI::IsMember(&kPolicies).description(""))
       ->default_str("everysec")
       ->type_name("POLICY");
+}
+
+void CheckCreationFlags(const ClusterFlags& flags) {
+  const std::string error = ZonesError(flags.zones);
+  if (!error.empty()) throw CLI::ValidationError("--zone", error);
+  const size_t zones = flags.zones.empty() ? kDefaultZones : flags.zones.size();
+  if (static_cast<size_t>(flags.replicas) < zones) return;
+  throw CLI::ValidationError(absl::StrCat(
+      "--replicas is ", flags.replicas, ", but there ", zones == 1 ? "is " : "are ",
+      Count(zones, "zone"), ": name more with --zone, or give --replicas ", zones - 1));
 }
 
 const char* FsyncName(Fsync fsync) {
@@ -104,8 +161,19 @@ absl::StatusOr<std::unique_ptr<Cluster>> OpenCluster(const ClusterFlags& flags,
   Options options;
   options.create_if_missing = if_missing == IfMissing::kCreate;
   options.shards = flags.shards;
+  options.replicas_per_shard = flags.replicas;
   options.fsync = flags.fsync;
   if (adjust) adjust(&options);
+  if (if_missing == IfMissing::kFail || flags.zones.empty()) {
+    return Cluster::Open(options, flags.dir);
+  }
+  // For a cluster that is there, zones would say where its disks are now.
+  options.create_if_missing = false;
+  auto cluster = Cluster::Open(options, flags.dir);
+  if (!absl::IsNotFound(cluster.status())) return cluster;
+  options.create_if_missing = true;
+  options.error_if_exists = true;
+  options.zones = flags.zones;
   return Cluster::Open(options, flags.dir);
 }
 

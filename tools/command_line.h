@@ -36,7 +36,11 @@ void AddZoneCommands(CLI::App* app, Run* run);
 // Which cluster a command works on.
 struct ClusterFlags {
   std::string dir;
+  // At creation only.
   int shards = 3;
+  int replicas = 1;
+  std::vector<Zone> zones;
+
   Fsync fsync = Fsync::kEverySecond;
 };
 
@@ -53,15 +57,18 @@ std::vector<std::string> ParserArguments(int argc, char** argv);
 CLI::Option* AddDir(CLI::App* command, ClusterFlags* flags);
 // --dir, which must be given.
 CLI::Option* AddDirFlag(CLI::App* command, ClusterFlags* flags);
-// --fsync and, for a cluster that the command may create, --shards.
+// --fsync and, for a cluster that the command may create, --shards, --replicas and --zone.
 void AddCreationFlags(CLI::App* command, ClusterFlags* flags);
+// For the command's callback: throws CLI::ValidationError if the flags do not go together.
+void CheckCreationFlags(const ClusterFlags& flags);
 
 // As --fsync has it.
 const char* FsyncName(Fsync fsync);
 
 enum class IfMissing { kCreate, kFail };
 
-// `adjust` may change the options before the cluster is opened.
+// `adjust` may change the options before the cluster is opened. What is for creation alone does not
+// matter to a cluster that is there.
 absl::StatusOr<std::unique_ptr<Cluster>> OpenCluster(const ClusterFlags& flags,
                                                      IfMissing if_missing,
                                                      std::function<void(Options*)> adjust = {});

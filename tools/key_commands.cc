@@ -121,8 +121,12 @@ void AddSet(CLI::App* app, Run* run) {
       "Exit code 1 if --nx or --xx forbids it.\n\n"
       "Examples:\n"
       "  slotkv set --dir /var/lib/app/sessions session:42 alice --ttl 30m\n"
-      "  slotkv set --dir /var/lib/app/sessions lock:job worker-7 --nx --ttl 10s\n");
-  command->callback([flags, run] { *run = [flags] { return RunSet(*flags); }; });
+      "  slotkv set --dir /var/lib/app/sessions lock:job worker-7 --nx --ttl 10s\n"
+      "  slotkv set --dir /srv/kv k v --zone east=/mnt/a/kv --zone west=/mnt/b/kv\n");
+  command->callback([flags, run] {
+    CheckCreationFlags(flags->cluster);
+    *run = [flags] { return RunSet(*flags); };
+  });
 }
 
 // ---- del, ttl, keyslot, verify ----

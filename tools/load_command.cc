@@ -187,7 +187,7 @@ constexpr const char* kFooter =
     "\n"
     "Examples:\n"
     "  slotkv load /var/lib/redis/appendonlydir --dir /var/lib/app/sessions\n"
-    "  slotkv load appendonly.aof --dir /var/lib/app/sessions --shards 8\n"
+    "  slotkv load appendonly.aof --dir /var/lib/app/sessions --shards 8 --replicas 2\n"
     "  printf 'SET session:42 alice EX 1800\\n' | slotkv load - --dir /var/lib/app/sessions\n";
 
 }  // namespace
@@ -205,7 +205,10 @@ void AddLoadCommand(CLI::App* app, Run* run) {
       ->capture_default_str()
       ->type_name("N");
   command->footer(kFooter);
-  command->callback([flags, run] { *run = [flags] { return RunLoad(*flags); }; });
+  command->callback([flags, run] {
+    CheckCreationFlags(flags->cluster);
+    *run = [flags] { return RunLoad(*flags); };
+  });
 }
 
 }  // namespace slotkv::tools
