@@ -51,7 +51,8 @@ bool AwaitInSync(const Cluster& cluster) {
   const absl::Time give_up = absl::Now() + absl::Minutes(2);
   while (absl::Now() < give_up) {
     size_t in_sync = 0;
-    for (const NodeInfo& node : cluster.GetTopology().FindShard(kShard)->nodes) {
+    const Topology topology = cluster.GetTopology();
+    for (const NodeInfo& node : topology.FindShard(kShard)->nodes) {
       in_sync += node.in_sync && node.up ? 1 : 0;
     }
     if (in_sync == 2) return true;

@@ -452,7 +452,7 @@ TEST_F(RepairTest, ARestartDoesNotBringTheDamagedFilesBack) {
   }
   hook_->Heal();
   ASSERT_TRUE(Repaired(1));
-  EXPECT_FALSE(fs::exists(damaged));
+  EXPECT_TRUE(Eventually([&] { return !fs::exists(damaged); }));
   EXPECT_THAT(cluster_->Verify(), IsOk());
   ASSERT_THAT(cluster_->Promote(ShardId(1)), IsOk());
   EXPECT_EQ(NodeOf(Role::kPrimary).id, primary.id);
