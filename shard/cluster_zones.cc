@@ -123,15 +123,18 @@ absl::Status ClusterImpl::TakeDown(const std::string& name, const absl::Status& 
     return absl::UnavailableError(
         absl::StrCat("zone ", name, " cannot be stopped: ", status.message()));
   }
+  // First, so that no copy is brought back there meanwhile.
+  if (zone->status.ok()) {
+    auto down = std::make_shared<OpenZone>(zone->state, zone->path, hook_);
+    down->status = why;
+    zones_.Replace(std::move(down));
+  }
   absl::Status status;
   for (const NodeId node : NodesIn(name)) {
     const absl::StatusOr<ShardHost*> host = HostOf(node);
     status.Update(host.ok() ? (*host)->StopNode(node) : host.status());
   }
   if (!zone->status.ok()) return status;  // it was down
-  auto down = std::make_shared<OpenZone>(zone->state, zone->path, hook_);
-  down->status = why;
-  zones_.Replace(std::move(down));
   Log(LogLevel::kWarning, absl::StrCat("zone ", name, " is down: ", why.message()));
   context_.tell([name, why](EventListener* listener) { listener->OnZoneDown(name, why); });
   return status;
@@ -145,6 +148,13 @@ absl::Status ClusterImpl::BringUp(const std::shared_ptr<OpenZone>& zone) {
       if (known.name != name) continue;
       if (known == zone->state) return absl::AlreadyExistsError("");
       known = zone->state;
+    }
+    for (const ShardState& shard : state->shards) {
+      for (const NodeState& node : shard.nodes) {
+        if (node.zone != name || !node.in_sync) continue;
+        return absl::UnavailableError(
+            absl::StrCat(node.id.ToString(), " is in sync, on the disk that is replaced"));
+      }
     }
     return absl::OkStatus();
   });
@@ -236,7 +246,8 @@ absl::Status ClusterImpl::SetPointer(const OpenZone& zone) const {
     if (ZonePath(path_, entry) != zone.path) entry.path = zone.path;
   }
   const std::string bytes = EncodeClusterPointer(*pointer);
-  return bytes == as_read ? absl::OkStatus() : disk_->Replace(file, bytes);
+  // An earlier attempt may have failed just before it was durable.
+  return bytes == as_read ? disk_->SyncDirectory(path_) : disk_->Replace(file, bytes);
 }
 
 absl::Status ClusterImpl::CheckReplaceable(const std::string& name) const {

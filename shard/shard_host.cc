@@ -436,6 +436,7 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
   const ShardState& shard = *state->FindShard(id_);
   const std::shared_ptr<OpenZone> zone = context_->FindZone(node.zone);
+  if (!zone->status.ok()) return zone->status;  // since it was chosen
   NodeOptions options = context_->MakeNodeOptions(*state, shard, node, zone.get());
   const std::shared_ptr<LocalReplica> primary = group->copies()->InSync().front().local;
   // It is replaced, if it can be; then the next attempt is made with another.
@@ -445,6 +446,7 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   const auto may_go_on = [&] {
     if (IsStopped(node.id)) return absl::CancelledError("it was stopped");
     if (this->group().get() != group) return absl::CancelledError("no copy serves any more");
+    if (context_->FindZone(node.zone) != zone) return absl::CancelledError("its zone was stopped");
     if (damaged_primary_goes()) return absl::CancelledError("the primary is damaged");
     return go_on();
   };

@@ -344,10 +344,16 @@ void TopologyKeeper::StartIdle(uint64_t round, const Job& job, Test wants) {
 }
 
 void TopologyKeeper::Finish(size_t index, const Copy* copy, absl::StatusOr<JournalHead> head) {
+  // Destroyed behind the lock, the journal first.
+  std::shared_ptr<const void> owner;
+  std::unique_ptr<TopologyJournal> journal;
   absl::MutexLock lock(&mu_);
   if (copies_[index].get() != copy) {  // it was left meanwhile
     for (LeftCopy& left : left_) {
-      if (left.copy.get() == copy) left.busy = false;
+      if (left.copy.get() != copy) continue;
+      left.busy = false;
+      journal = std::move(left.copy->journal);
+      owner = std::move(left.copy->place.owner);
     }
     return;
   }
