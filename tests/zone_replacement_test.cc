@@ -194,7 +194,9 @@ TEST_F(ZoneReplacementTest, FailsAtAnyStep) {
     for (int i = 0; i < 30; ++i) EXPECT_THAT(cluster_->Get(absl::StrCat(i)), HoldsValue("value"));
     const absl::Status again = cluster_->ReplaceZone("zone-b", directory_.Path("new"));
     // It had come through, as far as anybody will ever know.
-    if (!again.ok()) EXPECT_THAT(again, HasError(absl::StatusCode::kAlreadyExists, "zone itself"));
+    if (!again.ok()) {
+      EXPECT_THAT(again, HasError(absl::StatusCode::kAlreadyExists, "zone itself"));
+    }
     AwaitAllInSync();
     ExpectFilled(30, "value");
     EXPECT_EQ(StatsOf("zone-b").path, directory_.Path("new"));
