@@ -16,6 +16,9 @@ constexpr size_t kMaxUnsyncedSealed = 8;
 constexpr uint64_t kBytesBeforeSpare = uint64_t{64} << 10;
 // Each segment is so many times as large as the one before was full.
 constexpr uint64_t kSegmentGrowth = 4;
+// So much may wait in the page cache before the kernel is told to write it: a sync of more would
+// keep others from the disk for as long, the topology's among them.
+constexpr uint64_t kBytesToBeginWriting = uint64_t{512} << 10;
 
 }  // namespace
 
@@ -260,6 +263,7 @@ absl::Status Log::Activate(std::shared_ptr<LogFile> file, uint64_t sequence) {
   seed_ = segment.seed;
   appended_ = LastLocked();
   spare_requested_ = false;
+  begun_writing_ = 0;
   segments_.push_back(segment);
   next_sequence_ = std::max(next_sequence_, sequence + 1);
   return absl::OkStatus();
@@ -347,6 +351,10 @@ absl::Status Log::Append(absl::Span<const Record> records, uint64_t now_ms) {
   if (absl::Status status = appending_->Append(scratch_); !status.ok()) return Fail(status);
   // One huge value should not hold its memory for good.
   if (scratch_.capacity() > (size_t{4} << 20)) scratch_ = std::string();
+  if (appending_->size() - begun_writing_ >= kBytesToBeginWriting) {
+    begun_writing_ = appending_->size();
+    BeginWriting();
+  }
   const bool same_epoch = appended_.epoch == records.back().position.epoch;
   appended_ = records.back().position;
   if (same_epoch) {
@@ -361,6 +369,27 @@ absl::Status Log::Append(absl::Span<const Record> records, uint64_t now_ms) {
     unsynced_since_ms_.store(now_ms, std::memory_order_release);
   }
   return absl::OkStatus();
+}
+
+void Log::BeginWriting() {
+  absl::MutexLock lock(&mu_);
+  if (will_begin_writing_) return;
+  will_begin_writing_ = true;
+  ++jobs_;
+  workers_->Schedule([this] {
+    std::shared_ptr<LogFile> file;
+    {
+      absl::MutexLock job_lock(&mu_);
+      will_begin_writing_ = false;
+      // A sync that is under way does as much.
+      if (!syncing_ && failure_.ok()) file = active_;
+      syncing_ = syncing_ || file != nullptr;
+    }
+    if (file != nullptr) file->BeginWriting();
+    absl::MutexLock job_lock(&mu_);
+    if (file != nullptr) syncing_ = false;
+    --jobs_;
+  });
 }
 
 absl::Status Log::Sync(uint64_t now_ms) {

@@ -204,6 +204,7 @@ class Log {
   absl::Status ReadSegment(const Segment& segment, LogIndex from,
                            absl::FunctionRef<absl::Status(const Record&)> visit) const;
   absl::Status WriteMark(LogFile* file, uint64_t seed, uint64_t clock_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  void BeginWriting() ABSL_LOCKS_EXCLUDED(mu_);
   void EndSync(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Disk* const disk_;
@@ -219,6 +220,7 @@ class Log {
   uint64_t seed_ = 0;             // of active_
   LogPosition appended_;          // the last record
   bool spare_requested_ = false;  // for when active_ is full
+  uint64_t begun_writing_ = 0;    // bytes of active_ that a job was told to begin to write
 
   // What Scan found, for StartAppending.
   std::vector<uint64_t> behind_end_;
@@ -249,7 +251,8 @@ class Log {
   std::vector<std::shared_ptr<LogFile>> unsynced_sealed_ ABSL_GUARDED_BY(mu_);
   // One sync, or one mark, at a time.
   bool syncing_ ABSL_GUARDED_BY(mu_) = false;
-  int marks_written_ = 0;         // guarded by syncing_
+  bool will_begin_writing_ ABSL_GUARDED_BY(mu_) = false;  // the job is queued
+  int marks_written_ = 0;                                 // guarded by syncing_
   uint64_t marked_clock_ms_ = 0;  // written under mu_, by whoever has set syncing_
   // The file that the next segment will be.
   bool creating_spare_ ABSL_GUARDED_BY(mu_) = false;

@@ -35,6 +35,14 @@ absl::Status LogFile::Sync() {
   return absl::OkStatus();
 }
 
+void LogFile::BeginWriting() {
+  const uint64_t end = size();
+  // What fails here shows at the next Sync.
+  (void)sync_file_range(fd_, static_cast<off64_t>(begun_), static_cast<off64_t>(end - begun_),
+                        SYNC_FILE_RANGE_WRITE);
+  begun_ = end;
+}
+
 namespace {
 
 class WrittenLogFile final : public LogFile {
@@ -90,15 +98,23 @@ class MappedLogFile final : public LogFile {
   // it, thousands of times: writers feel that. So all the pages leave the mapping before, at once;
   // what was written stays in the page cache, and the last page is mapped again when it is touched.
   absl::Status Sync() override {
-    const uint64_t end = size();
-    if (end - unmapped_ >= kUnmapBytes) {
-      (void)madvise(memory_ + unmapped_, end - unmapped_, MADV_DONTNEED);
-      unmapped_ = PageOf(end);
-    }
+    Unmap();
     return LogFile::Sync();
   }
 
+  void BeginWriting() override {
+    Unmap();
+    LogFile::BeginWriting();
+  }
+
  private:
+  void Unmap() {
+    const uint64_t end = size();
+    if (end - unmapped_ < kUnmapBytes) return;
+    (void)madvise(memory_ + unmapped_, end - unmapped_, MADV_DONTNEED);
+    unmapped_ = PageOf(end);
+  }
+
   // From so many bytes on it pays to have the kernel map their pages in one call.
   static constexpr size_t kPopulateBytes = size_t{32} << 10;
 
@@ -169,7 +185,13 @@ absl::StatusOr<std::unique_ptr<LogFile>> LogFile::Create(const std::string& path
   void* memory = nullptr;
   if (status.ok() && mapped) {
     memory = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED) status = ErrnoStatus(errno, path, "mmap");
+    if (memory == MAP_FAILED) {
+      status = ErrnoStatus(errno, path, "mmap");
+    } else {
+      // A page that is touched first is "read" from space that was only reserved. With the kernel's
+      // reading ahead that would be megabytes of zeros, which the writer that touches it waits for.
+      (void)madvise(memory, capacity, MADV_RANDOM);
+    }
   }
   if (!status.ok()) {
     close(fd);

@@ -40,6 +40,9 @@ class LogFile {
   virtual absl::Status Overwrite(uint64_t offset, std::string_view bytes) = 0;
   // Makes all appended bytes durable.
   virtual absl::Status Sync();
+  // Has the kernel begin to write what was appended, so that less is left for the next Sync. Not
+  // beside one.
+  virtual void BeginWriting();
 
   const std::string& path() const { return path_; }
   // Of what was appended; on any thread.
@@ -62,6 +65,7 @@ class LogFile {
 
  private:
   std::atomic<uint64_t> size_{0};  // written by the appending thread
+  uint64_t begun_ = 0;             // BeginWriting's: the kernel knows of what is before
 };
 
 }  // namespace slotkv

@@ -145,6 +145,10 @@ rocksdb::Options Store::RocksDbOptions(bool create) {
   // The log brings back what is not flushed.
   options.avoid_flush_during_shutdown = true;
 
+  // What tables take is written as they grow: a sync of many megabytes at their end would keep the
+  // logs and the topology from the disk.
+  options.bytes_per_sync = size_t{512} << 10;
+
   // Many stores live in one process: no disk, thread or file of each for housekeeping.
   options.manifest_preallocation_size = size_t{64} << 10;
   options.stats_dump_period_sec = 0;
