@@ -435,7 +435,7 @@ absl::Status Copies::ChangeMembership(Members next) {
   membership.epoch = leads_on ? epoch_ : asked_epoch_;
   membership.primary = next.front()->copy.id;
   for (const std::shared_ptr<Member>& member : next) {
-    membership.in_sync.push_back({member->copy.id, member->copy.incarnation});
+    membership.in_sync.push_back({member->copy.id, member->copy.incarnation, member->copy.disk});
   }
   std::sort(membership.in_sync.begin(), membership.in_sync.end(),
             [](const InSyncCopy& a, const InSyncCopy& b) { return a.id < b.id; });
@@ -545,6 +545,7 @@ absl::Status Copies::AddLearner(Copy copy) {
         copy.id.ToString(), " has record ", at.index.ToString(), " of epoch ", at.epoch.ToString(),
         " last, the shard ", last_.index.ToString(), " of epoch ", last_.epoch.ToString()));
   }
+  RemoveLearner(copy.id);  // of an attempt that hangs, on a disk that was replaced since
   learners_.push_back(std::make_shared<Member>());
   learners_.back()->copy = std::move(copy);
   return absl::OkStatus();

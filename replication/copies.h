@@ -71,6 +71,7 @@ struct Copy {
   NodeId id;
   uint32_t incarnation = 1;
   std::string zone;
+  uint64_t disk = 0;  // see InSyncCopy
   std::shared_ptr<ReplicaLink> link;
   // What `link` is if the copy is in this process: only such can be the primary. Null otherwise.
   std::shared_ptr<LocalReplica> local;

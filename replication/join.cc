@@ -94,6 +94,7 @@ absl::Status JoinCopy(Group* group, JoiningCopy joining,
   copy.id = joining.id;
   copy.incarnation = joining.incarnation;
   copy.zone = joining.zone;
+  copy.disk = joining.disk;
   copy.local = make(std::move(joining.node));
   copy.link = copy.local;
   RecordBuffer buffer;

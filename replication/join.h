@@ -18,6 +18,7 @@ struct JoiningCopy {
   NodeId id;
   uint32_t incarnation = 1;
   std::string zone;
+  uint64_t disk = 0;  // see InSyncCopy
   // Recovered; its log is the beginning of the shard's (CheckHas), and its store has all of it.
   std::unique_ptr<Node> node;
 };

@@ -16,9 +16,13 @@ namespace slotkv {
 struct InSyncCopy {
   NodeId id;
   uint32_t incarnation = 1;  // raised when a copy is built anew
+  // Of the disk that its files are on, if this process has opened them: a number that the
+  // membership keeper knows. A copy that was not in sync does not come to be if the keeper's is
+  // another by then.
+  uint64_t disk = 0;
 
   friend bool operator==(const InSyncCopy& a, const InSyncCopy& b) {
-    return a.id == b.id && a.incarnation == b.incarnation;
+    return a.id == b.id && a.incarnation == b.incarnation && a.disk == b.disk;
   }
 };
 

@@ -109,8 +109,10 @@ class ClusterImpl {
   class ZoneTurn;
   absl::StatusOr<std::shared_ptr<OpenZone>> FindZone(const std::string& name) const;
   std::vector<NodeId> NodesIn(const std::string& zone) const;
+  void StartNodesIn(const std::string& zone);
   // With the turn held.
   absl::Status TakeDown(const std::string& name, const absl::Status& why);
+  absl::Status NameInTopology(const ZoneState& zone);
   absl::Status BringUp(const std::shared_ptr<OpenZone>& zone);
   absl::Status OpenAgain(const OpenZone& down, absl::Time deadline);
   absl::Status CheckReplaceable(const std::string& name) const;

@@ -12,6 +12,22 @@ namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(1);
 
+// Whether `copy` may be one of those in sync, by the topology as it is.
+absl::Status CheckCopy(const ClusterState& state, const ShardState& shard, const InSyncCopy& copy) {
+  const auto node = std::find_if(shard.nodes.begin(), shard.nodes.end(),
+                                 [&](const NodeState& node) { return node.id == copy.id; });
+  if (node == shard.nodes.end()) {
+    return absl::UnavailableError(
+        absl::StrCat(copy.id.ToString(), " is no node of ", shard.id.ToString()));
+  }
+  if (node->in_sync) return absl::OkStatus();
+  const auto zone = std::find_if(state.zones.begin(), state.zones.end(),
+                                 [&](const ZoneState& zone) { return zone.name == node->zone; });
+  if (zone->id.value() == copy.disk) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(copy.id.ToString(), " is on a disk that zone ",
+                                             node->zone, " has had replaced meanwhile"));
+}
+
 }  // namespace
 
 Membership MembershipOf(const ShardState& shard) {
@@ -70,12 +86,7 @@ absl::Status ClusterMembership::Change(const Membership* expected, const Members
       return absl::UnavailableError(absl::StrCat(shard_.ToString(), " is gone"));
     }
     for (const InSyncCopy& copy : next.in_sync) {
-      if (std::any_of(shard->nodes.begin(), shard->nodes.end(),
-                      [&](const NodeState& node) { return node.id == copy.id; })) {
-        continue;
-      }
-      return absl::UnavailableError(
-          absl::StrCat(copy.id.ToString(), " is no node of ", shard_.ToString()));
+      if (absl::Status status = CheckCopy(state, *shard, copy); !status.ok()) return status;
     }
     if (!before.has_value()) before = *shard;
     const Membership found = MembershipOf(*shard);

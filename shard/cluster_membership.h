@@ -15,6 +15,10 @@
 
 namespace slotkv {
 
+// A copy comes to be in sync only if its zone has, by the topology, the id (InSyncCopy::disk) with
+// which it was open when the copy was: a zone that is replaced takes what was on the old disk
+// along. Unavailable otherwise.
+//
 // Thread-safe.
 class ClusterMembership final : public MembershipKeeper {
  public:

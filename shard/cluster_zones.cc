@@ -1,12 +1,15 @@
 // Zones that are stopped, come back, or are replaced by another disk.
 //
 // Replacing one is made of steps after each of which the cluster can be opened:
-//   the new root has its identity file → the nodes of the zone are out of sync, by the topology
-//   → the cluster's file names the new root → the topology does, and has a copy there → its nodes
-//   are built anew, as any copy that is not in sync
-// Up to the third the old root is the zone, from there on the new one: it holds no topology before
-// that, so that an older one is never taken for a copy.
+//   the new root has its identity file → the nodes of the zone are out of sync, and the zone has
+//   another id, by one change of the topology → the cluster's file names the new root → a copy of
+//   the topology is there → its nodes are built anew, as any copy that is not in sync
+// With the second no copy on the old disk can come to be in sync any more (ClusterMembership). Up
+// to the third the old root is what an Open, or StartZone, takes for the zone, with its id: what is
+// there may catch up. From there on it is the new one: it holds no topology before that, so that an
+// older one is never taken for a copy.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +21,16 @@ namespace {
 
 // How often it is looked whether a zone that was stopped is closed.
 constexpr absl::Duration kLook = absl::Milliseconds(5);
+
+// A node in the zone that is in sync, if there is one.
+std::optional<NodeId> AnyInSync(const ClusterState& state, const std::string& zone) {
+  for (const ShardState& shard : state.shards) {
+    for (const NodeState& node : shard.nodes) {
+      if (node.zone == zone && node.in_sync) return node.id;
+    }
+  }
+  return std::nullopt;
+}
 
 // Makes `zone` the root of a zone that is to take the place of `former`, of its name.
 absl::Status CreateReplacement(const ClusterId& cluster, ZoneId former, OpenZone* zone) {
@@ -88,6 +101,12 @@ std::vector<NodeId> ClusterImpl::NodesIn(const std::string& zone) const {
   return nodes;
 }
 
+void ClusterImpl::StartNodesIn(const std::string& zone) {
+  for (const NodeId node : NodesIn(zone)) {
+    if (const absl::StatusOr<ShardHost*> host = HostOf(node); host.ok()) (*host)->StartNode(node);
+  }
+}
+
 // On a thread of the zone, which is not one of zones_ yet: its disk may hang. If the job fails, the
 // zone never is.
 absl::Status ClusterImpl::RunIn(const std::shared_ptr<OpenZone>& zone, absl::Time deadline,
@@ -140,36 +159,32 @@ absl::Status ClusterImpl::TakeDown(const std::string& name, const absl::Status& 
   return status;
 }
 
+// The topology names it, if nothing is in sync on another disk that it names now.
+absl::Status ClusterImpl::NameInTopology(const ZoneState& zone) {
+  const absl::Status named = ChangeTopology([&](ClusterState* state) -> absl::Status {
+    for (ZoneState& known : state->zones) {
+      if (known.name != zone.name) continue;
+      if (known == zone) return absl::AlreadyExistsError("");
+      known = zone;
+    }
+    const std::optional<NodeId> in_sync = AnyInSync(*state, zone.name);
+    if (!in_sync.has_value()) return absl::OkStatus();
+    return absl::UnavailableError(
+        absl::StrCat(in_sync->ToString(), " is in sync, on the disk that is replaced"));
+  });
+  return absl::IsAlreadyExists(named) ? absl::OkStatus() : named;
+}
+
 // `zone`, whose directory is open, takes the place of what is down.
 absl::Status ClusterImpl::BringUp(const std::shared_ptr<OpenZone>& zone) {
   const std::string& name = zone->state.name;
-  const absl::Status named = ChangeTopology([&](ClusterState* state) -> absl::Status {
-    for (ZoneState& known : state->zones) {
-      if (known.name != name) continue;
-      if (known == zone->state) return absl::AlreadyExistsError("");
-      known = zone->state;
-    }
-    for (const ShardState& shard : state->shards) {
-      for (const NodeState& node : shard.nodes) {
-        if (node.zone != name || !node.in_sync) continue;
-        return absl::UnavailableError(
-            absl::StrCat(node.id.ToString(), " is in sync, on the disk that is replaced"));
-      }
-    }
-    return absl::OkStatus();
-  });
-  absl::Status status = absl::IsAlreadyExists(named) ? absl::OkStatus() : named;
-  if (status.ok()) {
-    status = keeper_->Attach({name, zone->path, zone->disk.get(), {}, zone});
-  }
+  const absl::Status status = keeper_->Attach({name, zone->path, zone->disk.get(), {}, zone});
   if (!status.ok()) {
     zones_.Leave(zone);
     return absl::UnavailableError(absl::StrCat("zone ", name, " stays down: ", status.message()));
   }
   zones_.Replace(zone);
-  for (const NodeId node : NodesIn(name)) {
-    if (const absl::StatusOr<ShardHost*> host = HostOf(node); host.ok()) (*host)->StartNode(node);
-  }
+  StartNodesIn(name);
   Log(LogLevel::kInfo, absl::StrCat("zone ", name, " is up, at ", zone->path));
   context_.tell(
       [name, path = zone->path](EventListener* listener) { listener->OnZoneUp(name, path); });
@@ -190,9 +205,7 @@ absl::Status ClusterImpl::StartZone(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<OpenZone>> zone = FindZone(name);
   if (!zone.ok()) return zone.status();
   if (!(*zone)->status.ok()) return OpenAgain(**zone, deadline);
-  for (const NodeId node : NodesIn(name)) {
-    if (const absl::StatusOr<ShardHost*> host = HostOf(node); host.ok()) (*host)->StartNode(node);
-  }
+  StartNodesIn(name);
   return absl::OkStatus();
 }
 
@@ -228,10 +241,12 @@ absl::Status ClusterImpl::OpenAgain(const OpenZone& down, absl::Time deadline) {
   });
   if (!status.ok()) return status;
   status = CheckDevices(zone.get());
+  if (status.ok()) status = NameInTopology(zone->state);
   if (status.ok()) status = SetPointer(*zone);
   if (status.ok()) return BringUp(zone);
   zones_.Leave(zone);
-  return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("zone ", name, " stays down: ", status.message()));
 }
 
 // The cluster's file names the zone, and where it is.
@@ -284,18 +299,9 @@ absl::Status ClusterImpl::ReplaceZone(const std::string& name, const std::string
   if (status.ok()) {
     status = TakeDown(name, absl::UnavailableError(absl::StrCat("it is replaced by ", path)));
   }
-  // Nothing may be in sync there: a copy may have been the last one meanwhile.
-  if (status.ok()) {
-    status = CheckReplaceable(name);
-    const std::shared_ptr<const ClusterState> current = keeper_->Current();
-    for (const ShardState& shard : current->shards) {
-      for (const NodeState& node : shard.nodes) {
-        if (node.zone != name || !node.in_sync) continue;
-        status.Update(absl::UnavailableError(
-            absl::StrCat(node.id.ToString(), " of ", shard.id.ToString(), " is still in sync")));
-      }
-    }
-  }
+  // A copy there may have been the last one meanwhile.
+  if (status.ok()) status = CheckReplaceable(name);
+  if (status.ok()) status = NameInTopology(zone->state);
   if (status.ok()) status = SetPointer(*zone);
   if (status.ok()) return BringUp(zone);
   zones_.Leave(zone);

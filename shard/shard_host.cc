@@ -174,6 +174,7 @@ std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
     copy.id = node.id;
     copy.incarnation = node.incarnation;
     copy.zone = node.zone;
+    copy.disk = recovering_zones_[i]->state.id.value();
     copy.local = Wrap(node.id, recovering_zones_[i], std::move(recovering_[i].node));
     copy.link = copy.local;
     copies.push_back(std::move(copy));
@@ -350,8 +351,14 @@ absl::Status ShardHost::Revive() {
 absl::Status ShardHost::ServeRecovered(const ShardState& before) {
   ShardState shard = before;
   ApplyTo(&shard);
-  absl::Status status = membership_.ChangeFrom(MembershipOf(before), MembershipOf(shard),
-                                               context_->options->operation_timeout);
+  Membership next = MembershipOf(shard);
+  for (InSyncCopy& copy : next.in_sync) {
+    for (size_t i = 0; i < recovering_.size(); ++i) {
+      if (recovering_[i].id == copy.id) copy.disk = recovering_zones_[i]->state.id.value();
+    }
+  }
+  absl::Status status =
+      membership_.ChangeFrom(MembershipOf(before), next, context_->options->operation_timeout);
   if (status.ok()) status = Serve(shard);
   if (!status.ok()) {
     ForgetRecovering();

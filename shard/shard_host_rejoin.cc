@@ -102,6 +102,7 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   joining.id = node.id;
   joining.incarnation = node.incarnation;
   joining.zone = node.zone;
+  joining.disk = zone->state.id.value();
   Rebuild rebuild = KnownRebuild(node.id);
   absl::StatusOr<std::unique_ptr<Node>> opened = absl::UnknownError("it was not opened");
   if (rebuild.why.ok()) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
@@ -211,6 +212,61 @@ class ShardHostTest : public testing::Test, public EventListener {
     ASSERT_THAT(node->Sync(), IsOk());
   }
 
+  // ---- Zones ----
+
+  // The zone is down, and by the topology it is another disk: as ReplaceZone leaves it before the
+  // new one is there.
+  void ReplaceDiskOf(const std::string& name) {
+    const std::shared_ptr<OpenZone> zone = p_->context.FindZone(name);
+    auto down = std::make_shared<OpenZone>(zone->state, zone->path, hook_);
+    down->status = absl::UnavailableError("it is replaced");
+    p_->zones.Replace(std::move(down));
+    ClusterState next = *p_->keeper->Current();
+    next.epoch = next.epoch.Next();
+    for (ZoneState& state : next.zones) {
+      if (state.name == name) state.id = ZoneId(77);
+    }
+    EXPECT_THAT(p_->keeper->ChangeTopology(p_->keeper->Current()->epoch, next), IsOk());
+  }
+  // Calls `f` once, when something of the node is synced for the first time from here on.
+  void AtFirstSyncOf(const NodeState& node, std::function<void()> f) {
+    hook_->SetBefore(
+        [this, f = std::move(f), path = PathOf(node)](FileOp op, const std::string& file) {
+          const bool is_sync = op == FileOp::kSync || op == FileOp::kSyncDirectory;
+          if (is_sync && absl::StartsWith(file, path)) {
+            hook_->Heal();
+            f();
+          }
+          return absl::OkStatus();
+        });
+  }
+  // No copy is served; behind_, which is not in sync, may be opened.
+  void StopAllAndStartTheOneBehind() {
+    Open();
+    Fill(100, "value");
+    const std::vector<NodeState> nodes = Shard().nodes;
+    for (const NodeState& node : nodes) ASSERT_THAT(p_->host->StopNode(node.id), IsOk());
+    last_ = nodes[2];
+    behind_ = nodes[1];
+    ASSERT_TRUE(Find(last_.id).in_sync);
+    p_->host->StartNode(behind_.id);
+    ASSERT_TRUE(Eventually([&] {
+      if (p_->host->WantsReclaim()) p_->host->Reclaim();
+      return !absl::IsAborted(p_->host->Promote(behind_.id, /*force=*/false));
+    }));
+  }
+  // behind_ was on a disk that was replaced while it was to be served.
+  void ExpectServedByOthers() {
+    EXPECT_FALSE(p_->context.FindZone(behind_.zone)->status.ok()) << "nothing was synced there";
+    EXPECT_FALSE(Find(behind_.id).in_sync);
+    EXPECT_TRUE(Find(last_.id).in_sync);
+    EXPECT_EQ(p_->host->group(), nullptr);
+    for (const NodeState& node : Shard().nodes) p_->host->StartNode(node.id);
+    EXPECT_TRUE(BringBack(/*copies=*/2));
+    ExpectFilled(100, "value");
+    EXPECT_FALSE(Find(behind_.id).in_sync);
+  }
+
   // ---- Housekeeping ----
 
   static bool Eventually(const std::function<bool()>& condition) {
@@ -222,13 +278,13 @@ class ShardHostTest : public testing::Test, public EventListener {
     return true;
   }
   // Closes what was dropped, and brings copies back until nothing is left to do.
-  bool BringBack() {
-    return Eventually([this] {
+  bool BringBack(size_t copies = 3) {
+    return Eventually([this, copies] {
       if (p_->host->WantsReclaim()) p_->host->Reclaim();
       if (const std::optional<NodeState> node = p_->host->NextToRejoin()) {
         p_->host->Rejoin(*node, GoOn);
       }
-      return p_->host->Up().size() == 3;
+      return p_->host->Up().size() == copies;
     });
   }
 
@@ -271,6 +327,8 @@ class ShardHostTest : public testing::Test, public EventListener {
   std::vector<std::string> events_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> log_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Process> p_;
+  NodeState last_;
+  NodeState behind_;
 };
 
 TEST_F(ShardHostTest, EveryOpenBeginsAnEpochAndKeepsThePrimary) {
@@ -494,6 +552,50 @@ TEST_F(ShardHostTest, OneThatIsStoppedWhileItComesBackDoesNot) {
   EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
   p_->host->StartNode(replica.id);
   ASSERT_TRUE(BringBack());
+}
+
+// What has caught up, or was recovered, is not in sync with a disk that was replaced meanwhile.
+TEST_F(ShardHostTest, ACopyDoesNotComeBackOnADiskThatWasReplaced) {
+  Open();
+  Fill(100, "value");
+  const NodeState replica = WithRole(Role::kReplica);
+  ASSERT_THAT(p_->host->StopNode(replica.id), IsOk());
+  p_->host->StartNode(replica.id);
+  const NodeState next = AwaitNextToRejoin();
+  // In the last moment: its zone is looked at no more.
+  int asked = 0;
+  p_->host->Rejoin(next, [&] { return ++asked, absl::OkStatus(); });
+  ASSERT_TRUE(Find(replica.id).in_sync);
+  ASSERT_THAT(p_->host->StopNode(replica.id), IsOk());
+  p_->host->StartNode(replica.id);
+  int left = asked;
+  p_->host->Rejoin(AwaitNextToRejoin(), [&] {
+    if (--left == 0) ReplaceDiskOf(replica.zone);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(left, 0);
+  EXPECT_FALSE(Find(replica.id).in_sync);
+  EXPECT_THAT(log(), Contains(HasSubstr("on a disk that zone")));
+  Fill(100, "after");
+  ExpectFilled(100, "after");
+}
+
+TEST_F(ShardHostTest, ARevivedShardDoesNotServeFromADiskThatWasReplaced) {
+  StopAllAndStartTheOneBehind();
+  p_->host->StartNode(last_.id);
+  const NodeState next = AwaitNextToRejoin();
+  AtFirstSyncOf(behind_, [&] { ReplaceDiskOf(behind_.zone); });
+  p_->host->Rejoin(next, GoOn);
+  EXPECT_THAT(log(), Contains(HasSubstr("on a disk that zone")));
+  ExpectServedByOthers();
+}
+
+TEST_F(ShardHostTest, ACopyOnADiskThatWasReplacedIsNotForced) {
+  StopAllAndStartTheOneBehind();
+  AtFirstSyncOf(behind_, [&] { ReplaceDiskOf(behind_.zone); });
+  EXPECT_THAT(p_->host->Promote(behind_.id, /*force=*/true),
+              HasError(absl::StatusCode::kUnavailable, "on a disk that zone"));
+  ExpectServedByOthers();
 }
 
 TEST_F(ShardHostTest, WhatANodeHadIsDeletedOnceItIsClosed) {
