@@ -1,7 +1,6 @@
 #include "shard/maintenance.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -60,10 +59,10 @@ void Maintenance::Tick(bool full_second) {
   std::vector<Copies::CopyInfo> all;
   for (ShardHost* const host : hosts_) {
     if (host->WantsReclaim()) Start({host, kReclaim}, &reclaimer_, [host] { host->Reclaim(); });
-    if (const std::optional<NodeState> node = host->NextToRejoin(); node.has_value()) {
-      const std::shared_ptr<OpenZone> zone = context_->FindZone(node->zone);
-      Start({host, kRejoin}, &zone->rebuilders,
-            [this, host, zone, node = *node] { host->Rejoin(node, [this] { return GoOn(); }); });
+    for (const NodeState& node : host->ToRejoin()) {
+      const std::shared_ptr<OpenZone> zone = context_->FindZone(node.zone);
+      Start({host, kRejoin, zone.get()}, &zone->rebuilders,
+            [this, host, zone, node] { host->Rejoin(node, [this] { return GoOn(); }); });
     }
     const std::shared_ptr<Group> group = host->group();
     if (group == nullptr) continue;

@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "engine/expiry_clock.h"
 #include "engine/worker_pool.h"
+#include "shard/open_zone.h"
 #include "shard/shard_host.h"
 
 namespace slotkv {
@@ -38,8 +39,21 @@ class Maintenance {
 
  private:
   enum Job { kSync, kNoteExpiry, kTruncate, kFlush, kCare, kReclaim, kRejoin, kCloseZones };
-  // Of a copy, of a shard, or of the zones.
-  using JobKey = std::pair<const void*, Job>;
+  // A job of a copy, of a shard, of a shard in a zone, or of the zones.
+  struct JobKey {
+    const void* whose;
+    Job job;
+    // What hangs in a zone that was replaced keeps none from what is there now.
+    const OpenZone* zone = nullptr;
+
+    friend bool operator==(const JobKey& a, const JobKey& b) {
+      return a.whose == b.whose && a.job == b.job && a.zone == b.zone;
+    }
+    template <typename H>
+    friend H AbslHashValue(H h, const JobKey& key) {
+      return H::combine(std::move(h), key.whose, key.job, key.zone);
+    }
+  };
 
   void Run();
   void Tick(bool full_second);

@@ -17,6 +17,9 @@ namespace {
 // How long calls that may read a copy that was dropped are waited for at a time.
 constexpr absl::Duration kClosePatience = absl::Minutes(1);
 
+// How often it is looked whether a zone in which something hangs was stopped.
+constexpr absl::Duration kLook = absl::Milliseconds(10);
+
 constexpr char kStopped[] = "it is stopped";
 
 SyncPolicy PolicyOf(Fsync fsync) {
@@ -73,17 +76,74 @@ void ShardHost::TellOfChange(const ShardState& before, const ShardState& now) co
 // ---- Opening ----
 
 void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
+  OpenLogsWith(state, shard, [](const NodeOptions& options, bool /*in_sync*/, Place* /*place*/) {
+    return Node::Open(options);
+  });
+}
+
+void ShardHost::ReopenLogs(const ClusterState& state, const ShardState& shard) {
+  OpenLogsWith(state, shard, [this](const NodeOptions& options, bool in_sync, Place* place) {
+    // It will do without one that is not.
+    const absl::Duration patience =
+        in_sync ? absl::InfiniteDuration() : context_->options->operation_timeout;
+    return OpenAside(options, absl::Now() + patience, place);
+  });
+}
+
+// On a thread of the zone. If the disk hangs it is waited for until the deadline, or until the zone
+// is stopped or replaced; what comes later is closed.
+absl::StatusOr<std::unique_ptr<Node>> ShardHost::OpenAside(const NodeOptions& options,
+                                                           absl::Time deadline, Place* place) {
+  struct Opening {
+    absl::Mutex mu;
+    std::optional<absl::StatusOr<std::unique_ptr<Node>>> node ABSL_GUARDED_BY(mu);
+    std::shared_ptr<NodeClaims::Claim> claim ABSL_GUARDED_BY(mu);  // nobody waits any more
+  };
+  const auto opening = std::make_shared<Opening>();
+  place->zone->closers.Schedule([opening, options, zone = place->zone] {
+    absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(options);
+    std::shared_ptr<NodeClaims::Claim> claim;
+    {
+      absl::MutexLock lock(&opening->mu);
+      claim = std::move(opening->claim);
+      if (claim == nullptr) {
+        opening->node = std::move(node);
+        return;
+      }
+    }
+    node = absl::CancelledError("");  // closed before the claim is given back
+  });
+  const auto opened = [&opening]() ABSL_SHARED_LOCKS_REQUIRED(opening->mu) {
+    return opening->node.has_value();
+  };
+  const std::string& name = place->zone->state.name;
+  absl::MutexLock lock(&opening->mu);
+  while (true) {
+    const absl::Time look = std::min(deadline, absl::Now() + kLook);
+    if (opening->mu.AwaitWithDeadline(absl::Condition(&opened), look)) {
+      return *std::move(opening->node);
+    }
+    const bool gone = context_->FindZone(name) != place->zone;
+    if (!gone && absl::Now() < deadline) continue;
+    opening->claim = std::move(place->claim);
+    return absl::UnavailableError(
+        absl::StrCat(options.directory, gone ? ": its zone was stopped" : ": does not answer"));
+  }
+}
+
+void ShardHost::OpenLogsWith(const ClusterState& state, const ShardState& shard, Opener open) {
   ForgetRecovering();
   for (const NodeState& node_state : shard.nodes) {
     RecoveringCopy& copy = recovering_.emplace_back();
     copy.id = node_state.id;
     copy.in_sync = node_state.in_sync;
-    const std::shared_ptr<OpenZone> zone =
-        recovering_zones_.emplace_back(context_->FindZone(node_state.zone));
-    copy.status = WhyNotOpen(node_state, *zone);
+    Place& place = places_.emplace_back();
+    place.zone = context_->FindZone(node_state.zone);
+    copy.status = Claim(node_state, &place);
     if (!copy.status.ok()) continue;
     absl::StatusOr<std::unique_ptr<Node>> node =
-        Node::Open(context_->MakeNodeOptions(state, shard, node_state, zone.get()));
+        open(context_->MakeNodeOptions(state, shard, node_state, place.zone.get()),
+             node_state.in_sync, &place);
     copy.status = node.status();
     if (node.ok()) copy.node = *std::move(node);
     // Its log can be looked at.
@@ -92,19 +152,19 @@ void ShardHost::OpenLogs(const ClusterState& state, const ShardState& shard) {
 }
 
 void ShardHost::ForgetRecovering() {
-  recovering_.clear();  // before the zones they are in
-  recovering_zones_.clear();
+  recovering_.clear();  // before their claims, and the zones they are in
+  places_.clear();
 }
 
-absl::Status ShardHost::WhyNotOpen(const NodeState& node, const OpenZone& zone) {
+absl::Status ShardHost::Claim(const NodeState& node, Place* place) {
+  const OpenZone& zone = *place->zone;
   if (!zone.status.ok()) {
     return absl::UnavailableError(
         absl::StrCat("zone ", zone.state.name, " is down: ", zone.status.message()));
   }
-  absl::MutexLock lock(&mu_);
-  if (IsClosed(node.id)) return absl::OkStatus();
-  return absl::UnavailableError(stopped_.count(node.id) != 0 ? kStopped
-                                                             : "its files are still being closed");
+  place->claim = claims_.Take(node.id, place->zone);
+  if (place->claim != nullptr) return absl::OkStatus();
+  return absl::UnavailableError(IsStopped(node.id) ? kStopped : "its files are still in use");
 }
 
 uint64_t ShardHost::highest_clock_ms() const {
@@ -174,8 +234,8 @@ std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
     copy.id = node.id;
     copy.incarnation = node.incarnation;
     copy.zone = node.zone;
-    copy.disk = recovering_zones_[i]->state.id.value();
-    copy.local = Wrap(node.id, recovering_zones_[i], std::move(recovering_[i].node));
+    copy.disk = places_[i].zone->state.id.value();
+    copy.local = Wrap(places_[i], std::move(recovering_[i].node));
     copy.link = copy.local;
     copies.push_back(std::move(copy));
     if (node.role == Role::kPrimary) std::swap(copies.front(), copies.back());
@@ -196,19 +256,13 @@ std::unique_ptr<Group> ShardHost::MakeGroup(const ShardState& shard) {
 }
 
 // The copy is closed on a thread of its zone: that waits for what it has under way.
-std::shared_ptr<LocalReplica> ShardHost::Wrap(NodeId id, std::shared_ptr<OpenZone> zone,
-                                              std::unique_ptr<Node> node) {
-  const auto open = std::make_shared<std::atomic<bool>>(true);
-  {
-    absl::MutexLock lock(&mu_);
-    open_[id] = open;
-  }
+std::shared_ptr<LocalReplica> ShardHost::Wrap(const Place& place, std::unique_ptr<Node> node) {
   return std::shared_ptr<LocalReplica>(
-      new LocalReplica(std::move(node), &zone->workers, &zone->syncers),
-      [zone, open](LocalReplica* replica) {
-        zone->closers.Schedule([replica, open, zone] {
+      new LocalReplica(std::move(node), &place.zone->workers, &place.zone->syncers),
+      [place](LocalReplica* replica) {
+        place.zone->closers.Schedule([replica, place] {
           delete replica;
-          open->store(false, std::memory_order_release);
+          place.claim->Release();
         });
       });
 }
@@ -240,9 +294,8 @@ std::vector<NodeId> ShardHost::Up() const {
   return nodes;
 }
 
-bool ShardHost::IsClosed(NodeId node) const {
-  const auto open = open_.find(node);
-  return open == open_.end() || !open->second->load(std::memory_order_acquire);
+bool ShardHost::IsClosed(const NodeState& node) const {
+  return !claims_.IsTaken(node.id, *context_->FindZone(node.zone));
 }
 
 void ShardHost::DeleteWhenClosed(NodeId node, std::shared_ptr<const OpenZone> zone) {
@@ -256,8 +309,7 @@ void ShardHost::DeleteDoomed() {
     absl::MutexLock lock(&mu_);
     const auto first_closed = std::stable_partition(
         doomed_.begin(), doomed_.end(),
-        [this](const Doomed& doomed)
-            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !IsClosed(doomed.node); });
+        [this](const Doomed& doomed) { return claims_.IsTaken(doomed.node, *doomed.zone); });
     closed.assign(first_closed, doomed_.end());
     doomed_.erase(first_closed, doomed_.end());
   }
@@ -341,7 +393,7 @@ void ShardHost::Reclaim() {
 // No copy is served, and one that is in sync may be opened again.
 absl::Status ShardHost::Revive() {
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
-  OpenLogs(*state, *state->FindShard(id_));
+  ReopenLogs(*state, *state->FindShard(id_));
   bool can_force = false;
   const absl::Status status = Recover(&can_force);
   return status.ok() ? ServeRecovered(*state->FindShard(id_)) : status;
@@ -354,7 +406,7 @@ absl::Status ShardHost::ServeRecovered(const ShardState& before) {
   Membership next = MembershipOf(shard);
   for (InSyncCopy& copy : next.in_sync) {
     for (size_t i = 0; i < recovering_.size(); ++i) {
-      if (recovering_[i].id == copy.id) copy.disk = recovering_zones_[i]->state.id.value();
+      if (recovering_[i].id == copy.id) copy.disk = places_[i].zone->state.id.value();
     }
   }
   absl::Status status =

@@ -10,11 +10,14 @@
 // it goes through these stages anew. Or a copy that is not in sync does, alone, by force: from then
 // on what the others have more is no part of the shard, and they are built anew from it.
 //
-// Bringing copies back and promoting by force exclude each other (Turn): whoever is first wins, and
-// the other looks again.
+// Whoever begins a group, reviving or promoting what is not served, has the Turn: one at a time.
+// What joins a group that serves needs none, so that a disk that hangs under one copy keeps nobody
+// else from coming back: it cannot change a shard that has another group by then (the old one's
+// changes of the topology are refused, by its epoch), and whose files it uses nobody else opens
+// (NodeClaims).
 //
 // Thread safety: the functions of the opening belong to one thread, before anything else is called;
-// Reclaim to one at a time, and so does Rejoin; all others to any.
+// Reclaim to one at a time; all others to any.
 #ifndef SLOTKV_SHARD_SHARD_HOST_H_
 #define SLOTKV_SHARD_SHARD_HOST_H_
 
@@ -41,6 +44,7 @@
 #include "shard/call_gate.h"
 #include "shard/cluster_membership.h"
 #include "shard/event_queue.h"
+#include "shard/node_claims.h"
 #include "shard/open_zones.h"
 #include "shard/router.h"
 #include "shard/topology_keeper.h"
@@ -112,10 +116,10 @@ class ShardHost {
   // those of nodes that were removed.
   void Reclaim() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // One that may be brought back now, if there is one.
-  std::optional<NodeState> NextToRejoin() ABSL_LOCKS_EXCLUDED(mu_);
-  // Brings it back. Takes as long as its data does to be copied; `go_on` is asked now and then, and
-  // its error ends it.
+  // Those that may be brought back now.
+  std::vector<NodeState> ToRejoin() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Brings one back. Takes as long as its data does to be copied; `go_on` is asked now and then,
+  // and its error ends it. Nothing if somebody else is at it, or it is not wanted any more.
   void Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on)
       ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -132,8 +136,16 @@ class ShardHost {
   void DeleteWhenClosed(NodeId node, std::shared_ptr<const OpenZone> zone) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Held by the one who opens copies while the cluster is open, and so begins a group.
+  // Held by the one who begins a group while the cluster is open.
   class Turn;
+
+  // Where a node's files are, or are to be, open.
+  struct Place {
+    std::shared_ptr<OpenZone> zone;
+    std::shared_ptr<NodeClaims::Claim> claim;  // null: they are not
+  };
+  using Opener = absl::FunctionRef<absl::StatusOr<std::unique_ptr<Node>>(const NodeOptions&,
+                                                                         bool in_sync, Place*)>;
 
   struct Doomed {
     NodeId node;
@@ -164,16 +176,23 @@ class ShardHost {
   void TellOfChange(const ShardState& before, const ShardState& now) const;
   void ForgetRecovering();
   std::unique_ptr<Group> MakeGroup(const ShardState& shard);
-  std::shared_ptr<LocalReplica> Wrap(NodeId id, std::shared_ptr<OpenZone> zone,
-                                     std::unique_ptr<Node> node);
-  absl::Status WhyNotOpen(const NodeState& node, const OpenZone& zone) ABSL_LOCKS_EXCLUDED(mu_);
-  bool MayOpen(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool MayRejoin(const NodeState& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool IsClosed(NodeId node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::shared_ptr<LocalReplica> Wrap(const Place& place, std::unique_ptr<Node> node);
+  // As OpenLogs, with the Turn held, of a shard that was open before.
+  void ReopenLogs(const ClusterState& state, const ShardState& shard) ABSL_LOCKS_EXCLUDED(mu_);
+  void OpenLogsWith(const ClusterState& state, const ShardState& shard, Opener open)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::unique_ptr<Node>> OpenAside(const NodeOptions& options, absl::Time deadline,
+                                                  Place* place);
+  absl::Status Claim(const NodeState& node, Place* place) ABSL_LOCKS_EXCLUDED(mu_);
+  // In the zone as it is now.
+  bool IsClosed(const NodeState& node) const;
+  bool WantsBack(const NodeState& node) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  std::optional<std::shared_ptr<Group>> GroupToJoin(const NodeState& node) const
+      ABSL_LOCKS_EXCLUDED(mu_);
   void DeleteDoomed() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Revive();
   absl::Status ServeRecovered(const ShardState& before);
-  absl::Status RejoinNode(Group* group, const NodeState& node,
+  absl::Status RejoinNode(Group* group, const NodeState& node, const Place& place,
                           absl::FunctionRef<absl::Status()> go_on);
   absl::StatusOr<std::unique_ptr<Node>> OpenToCatchUp(const NodeOptions& options,
                                                       const Copies& copies, const Log& log) const;
@@ -202,10 +221,11 @@ class ShardHost {
 
   // The opening's, and later of whoever holds a Turn. As the topology's nodes.
   std::vector<RecoveringCopy> recovering_;
-  std::vector<std::shared_ptr<OpenZone>> recovering_zones_;  // of each
+  std::vector<Place> places_;  // of each
   // Reclaim's: readers may still be there.
   std::vector<Copy> dropped_;
   std::vector<std::shared_ptr<Group>> retired_;
+  NodeClaims claims_;
   std::atomic<uint64_t> replayed_{0};
   std::atomic<uint64_t> repairs_{0};
 
@@ -222,8 +242,6 @@ class ShardHost {
   std::map<NodeId, Absence> absent_ ABSL_GUARDED_BY(mu_);
   // Until they are in sync again. After a restart the topology's incarnation says as much.
   std::map<NodeId, Rebuild> rebuilds_ ABSL_GUARDED_BY(mu_);
-  // Whether the node's last copy in this process still has its files open.
-  std::map<NodeId, std::shared_ptr<std::atomic<bool>>> open_ ABSL_GUARDED_BY(mu_);
   std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);
   bool reclaiming_ ABSL_GUARDED_BY(mu_) = false;  // dropped_ or retired_ is not empty
   // Taken from group_; for Reclaim to close.

@@ -91,7 +91,7 @@ absl::Status ShardHost::PromoteUnserved(std::optional<NodeId> node, bool force) 
   const ShardState& shard = *state->FindShard(id_);
   const std::shared_ptr<Group> failed = group();
   if (absl::Status status = AwaitsClosing(shard, node); !status.ok()) return status;
-  OpenLogs(*state, shard);
+  ReopenLogs(*state, shard);
   const bool maybe = std::any_of(recovering_.begin(), recovering_.end(),
                                  [](const auto& copy) { return copy.in_sync && copy.status.ok(); });
   if (failed != nullptr) {
@@ -105,7 +105,7 @@ absl::Status ShardHost::PromoteUnserved(std::optional<NodeId> node, bool force) 
     }
     std::vector<absl::Status> why;
     for (const RecoveringCopy& copy : recovering_) why.push_back(copy.status);
-    OpenLogs(*state, shard);
+    ReopenLogs(*state, shard);
     for (size_t i = 0; i < why.size(); ++i) {
       if (recovering_[i].in_sync) recovering_[i].status.Update(why[i]);
     }
@@ -126,9 +126,9 @@ absl::Status ShardHost::AwaitsClosing(const ShardState& shard, std::optional<Nod
   absl::MutexLock lock(&mu_);
   for (const NodeState& candidate : shard.nodes) {
     if (candidate.in_sync || (node.has_value() && candidate.id != *node)) continue;
-    if (IsClosed(candidate.id) || stopped_.count(candidate.id) != 0) continue;
+    if (IsClosed(candidate) || stopped_.count(candidate.id) != 0) continue;
     return absl::AbortedError(
-        absl::StrCat(candidate.id.ToString(), ": its files are still being closed"));
+        absl::StrCat(candidate.id.ToString(), ": its files are still in use"));
   }
   return absl::OkStatus();
 }

@@ -17,48 +17,55 @@ constexpr absl::Duration kLastRetry = absl::Seconds(10);
 
 }  // namespace
 
-// Neither stopped, nor in a zone that is down, nor still open.
-bool ShardHost::MayOpen(const NodeState& node) {
-  if (stopped_.count(node.id) != 0) return false;
-  if (!context_->FindZone(node.zone)->status.ok()) return false;
-  return IsClosed(node.id);
+// Without a group any copy that is in sync will do; with one, those that are not are wanted. None
+// that is stopped, or in a zone that is down.
+bool ShardHost::WantsBack(const NodeState& node) const {
+  return node.in_sync != (group_ != nullptr) && stopped_.count(node.id) == 0 &&
+         context_->FindZone(node.zone)->status.ok();
 }
 
-// Without a group any copy that is in sync will do; with one, those that are not are wanted.
-bool ShardHost::MayRejoin(const NodeState& node) {
-  return node.in_sync != (group_ != nullptr) && MayOpen(node);
+std::vector<NodeState> ShardHost::ToRejoin() const {
+  std::vector<NodeState> nodes;
+  const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
+  const ShardState* const shard = state->FindShard(id_);
+  if (shard == nullptr) return nodes;
+  absl::MutexLock lock(&mu_);
+  for (const NodeState& node : shard->nodes) {
+    if (!WantsBack(node) || !IsClosed(node)) continue;
+    const auto attempts = attempts_.find(node.id);
+    if (attempts == attempts_.end() || attempts->second.next <= absl::Now()) nodes.push_back(node);
+  }
+  return nodes;
 }
 
-std::optional<NodeState> ShardHost::NextToRejoin() {
+// Nothing has come in between, a promotion by force for one. What it is to join; null: it is to be
+// revived.
+std::optional<std::shared_ptr<Group>> ShardHost::GroupToJoin(const NodeState& node) const {
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
   const ShardState* const shard = state->FindShard(id_);
   if (shard == nullptr) return std::nullopt;
   absl::MutexLock lock(&mu_);
-  for (const NodeState& node : shard->nodes) {
-    if (!MayRejoin(node)) continue;
-    const auto attempts = attempts_.find(node.id);
-    if (attempts == attempts_.end() || attempts->second.next <= absl::Now()) return node;
+  for (const NodeState& now : shard->nodes) {
+    if (now == node && WantsBack(now)) return group_;
   }
   return std::nullopt;
 }
 
 void ShardHost::Rejoin(const NodeState& node, absl::FunctionRef<absl::Status()> go_on) {
-  const Turn turn(this, absl::ZeroDuration());
-  if (!turn.taken()) return;  // it will be asked for again
-  std::shared_ptr<Group> group;
-  {
-    // A promotion by force may have come in between.
-    const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
-    const ShardState* const shard = state->FindShard(id_);
-    absl::MutexLock lock(&mu_);
-    if (shard == nullptr || std::none_of(shard->nodes.begin(), shard->nodes.end(),
-                                         [&](const NodeState& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
-                                             mu_) { return now == node && MayRejoin(now); })) {
-      return;
-    }
-    group = group_;
+  if (group() == nullptr) {
+    const Turn turn(this, absl::ZeroDuration());
+    if (!turn.taken()) return;  // it will be asked for again
+    const std::optional<std::shared_ptr<Group>> group = GroupToJoin(node);
+    if (group.has_value() && *group == nullptr) NoteAttempt(node.id, Revive());
+    return;
   }
-  NoteAttempt(node.id, group == nullptr ? Revive() : RejoinNode(group.get(), node, go_on));
+  Place place;
+  place.zone = context_->FindZone(node.zone);
+  place.claim = claims_.Take(node.id, place.zone);
+  if (place.claim == nullptr) return;
+  const std::optional<std::shared_ptr<Group>> group = GroupToJoin(node);
+  if (!group.has_value() || *group == nullptr) return;
+  NoteAttempt(node.id, RejoinNode(group->get(), node, place, go_on));
 }
 
 void ShardHost::NoteAttempt(NodeId node, const absl::Status& status) {
@@ -79,11 +86,11 @@ void ShardHost::NoteAttempt(NodeId node, const absl::Status& status) {
   attempts.next = absl::Now() + attempts.delay;
 }
 
-absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
+absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node, const Place& place,
                                    absl::FunctionRef<absl::Status()> go_on) {
   const std::shared_ptr<const ClusterState> state = context_->keeper->Current();
   const ShardState& shard = *state->FindShard(id_);
-  const std::shared_ptr<OpenZone> zone = context_->FindZone(node.zone);
+  const std::shared_ptr<OpenZone>& zone = place.zone;
   if (!zone->status.ok()) return zone->status;  // since it was chosen
   NodeOptions options = context_->MakeNodeOptions(*state, shard, node, zone.get());
   const std::shared_ptr<LocalReplica> primary = group->copies()->InSync().front().local;
@@ -143,8 +150,7 @@ absl::Status ShardHost::RejoinNode(Group* group, const NodeState& node,
   const uint32_t incarnation = joining.incarnation;
   const absl::Status status = JoinCopy(
       group, std::move(joining),
-      [&](std::unique_ptr<Node> joined) { return Wrap(node.id, zone, std::move(joined)); },
-      may_go_on);
+      [&](std::unique_ptr<Node> joined) { return Wrap(place, std::move(joined)); }, may_go_on);
   if (absl::IsDataLoss(status) && !damaged_primary_goes()) {
     // What it has is damaged; or the log of the only copy that there is, and a snapshot of the
     // store may do without the damaged part.

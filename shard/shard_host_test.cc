@@ -281,18 +281,23 @@ class ShardHostTest : public testing::Test, public EventListener {
   bool BringBack(size_t copies = 3) {
     return Eventually([this, copies] {
       if (p_->host->WantsReclaim()) p_->host->Reclaim();
-      if (const std::optional<NodeState> node = p_->host->NextToRejoin()) {
+      if (const std::optional<NodeState> node = NextToRejoin()) {
         p_->host->Rejoin(*node, GoOn);
       }
       return p_->host->Up().size() == copies;
     });
   }
 
+  // The first that may be brought back, if there is one.
+  std::optional<NodeState> NextToRejoin() {
+    const std::vector<NodeState> nodes = p_->host->ToRejoin();
+    return nodes.empty() ? std::nullopt : std::optional<NodeState>(nodes.front());
+  }
   NodeState AwaitNextToRejoin() {
     std::optional<NodeState> next;
     EXPECT_TRUE(Eventually([&] {
       if (p_->host->WantsReclaim()) p_->host->Reclaim();
-      next = p_->host->NextToRejoin();
+      next = NextToRejoin();
       return next.has_value();
     }));
     return next.value_or(NodeState());
@@ -341,7 +346,7 @@ TEST_F(ShardHostTest, EveryOpenBeginsAnEpochAndKeepsThePrimary) {
     EXPECT_EQ(p_->host->Up().size(), 3u);
     EXPECT_THAT(p_->host->status(), IsOk());
     EXPECT_FALSE(p_->host->WantsReclaim());
-    EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
+    EXPECT_EQ(NextToRejoin(), std::nullopt);
     Fill(50, absl::StrCat(epoch));
     StartProcess();
     Open();
@@ -361,7 +366,7 @@ TEST_F(ShardHostTest, ACopyThatIsGoneIsLeftOutAndBuiltAnew) {
   EXPECT_NE(WithRole(Role::kPrimary).id, primary.id);
   EXPECT_THAT(log(), Contains(HasSubstr(absl::StrCat(primary.id.ToString(), " is not in sync"))));
   ExpectFilled(200, "value");
-  const std::optional<NodeState> next = p_->host->NextToRejoin();
+  const std::optional<NodeState> next = NextToRejoin();
   ASSERT_TRUE(next.has_value());
   EXPECT_EQ(next->id, primary.id);
   p_->host->Rejoin(*next, GoOn);
@@ -421,7 +426,7 @@ TEST_F(ShardHostTest, AStoppedNodeIsClosedAndCatchesUp) {
   EXPECT_TRUE(p_->host->WantsReclaim());
   p_->host->Reclaim();
   Fill(100, "without");
-  EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt) << "it is stopped";
+  EXPECT_EQ(NextToRejoin(), std::nullopt) << "it is stopped";
   p_->host->StartNode(primary.id);
   ASSERT_TRUE(BringBack());
   EXPECT_EQ(Find(primary.id).incarnation, 1u);
@@ -453,7 +458,7 @@ TEST_F(ShardHostTest, TheLastCopyThatIsStoppedIsTheFirstToServeAgain) {
   // Those that missed something do not serve alone.
   p_->host->StartNode(nodes[0].id);
   p_->host->StartNode(nodes[1].id);
-  EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
+  EXPECT_EQ(NextToRejoin(), std::nullopt);
   p_->host->StartNode(nodes[2].id);
   ASSERT_TRUE(BringBack());
   EXPECT_GT(Shard().epoch, epoch);
@@ -477,7 +482,7 @@ TEST_F(ShardHostTest, ACopyStaysOpenForTheCallsThatMayReadIt) {
     reclaimer = std::thread([this] { p_->host->Reclaim(); });
     // It has been taken out of the group, and waits.
     ASSERT_TRUE(Eventually([&] { return !p_->host->group()->copies()->HasDropped(); }));
-    EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
+    EXPECT_EQ(NextToRejoin(), std::nullopt);
     ValueHeader header;
     std::string payload;
     EXPECT_THAT(point.store().Get(1, "7", p_->clock->NowMs(), &header, &payload), IsOk());
@@ -549,7 +554,7 @@ TEST_F(ShardHostTest, OneThatIsStoppedWhileItComesBackDoesNot) {
   });
   EXPECT_TRUE(stopped);
   EXPECT_EQ(InSync(), 2);
-  EXPECT_EQ(p_->host->NextToRejoin(), std::nullopt);
+  EXPECT_EQ(NextToRejoin(), std::nullopt);
   p_->host->StartNode(replica.id);
   ASSERT_TRUE(BringBack());
 }

@@ -25,6 +25,14 @@ namespace fs = std::filesystem;
 
 class ZoneReplacementTest : public ReplicatedCluster {
  protected:
+  // Whether this process has something open below that path.
+  static bool HasOpenFiles(const std::string& path) {
+    for (const auto& file : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (absl::StartsWith(fs::read_symlink(file, gone).string(), path)) return true;
+    }
+    return false;
+  }
   int NotInSync() {
     int nodes = 0;
     for (const NodeInfo& node : Nodes()) nodes += node.in_sync && node.up ? 0 : 1;
@@ -227,6 +235,125 @@ TEST_F(ZoneReplacementTest, ANewDiskThatHangsHoldsUpNobody) {
   cluster_.reset();
 }
 
+// A disk that hangs for good: in what its copies were doing when they were dropped, or in bringing
+// them back. They are built on the new one all the same, and other zones' copies come back, too.
+class HangingDiskTest : public ZoneReplacementTest {
+ protected:
+  HangingDiskTest() {
+    options_.replicas_per_shard = 2;
+    options_.node_timeout = absl::Milliseconds(300);
+  }
+  ~HangingDiskTest() override {
+    hook_->Heal();
+    resume_.Notify();
+    Close();
+  }
+
+  // What a mapped log or a cached block needs is done on the callers' threads.
+  void Hang(const std::string& zone) {
+    hook_->SetBefore([this, disk = ZonePath(zone) + "/"](FileOp op, const std::string& path) {
+      const bool is_inline =
+          op == FileOp::kRead || (op == FileOp::kWrite && absl::StrContains(path, "/log/"));
+      if (absl::StartsWith(path, disk) && !is_inline) {
+        if (absl::StrContains(path, "/node-")) ++hanging_;
+        resume_.WaitForNotification();
+      }
+      return absl::OkStatus();
+    });
+  }
+  std::vector<NodeInfo> NodesIn(const std::string& zone) {
+    std::vector<NodeInfo> nodes;
+    for (const NodeInfo& node : Nodes()) {
+      if (node.zone == zone) nodes.push_back(node);
+    }
+    return nodes;
+  }
+  // Until they are closed.
+  void StopNodesIn(const std::string& zone) {
+    for (const NodeInfo& node : NodesIn(zone)) ASSERT_THAT(cluster_->StopNode(node.id), IsOk());
+    ASSERT_TRUE(Eventually([&] { return !HasOpenFiles(ZonePath(zone) + "/node-"); }));
+  }
+  // Drops the zone's copies and starts to bring them back, on a disk that hangs.
+  void HangWhileComingBack(const std::string& zone) {
+    StopNodesIn(zone);
+    Fill(100, "without");
+    Hang(zone);
+    for (const NodeInfo& node : NodesIn(zone)) ASSERT_THAT(cluster_->StartNode(node.id), IsOk());
+    ASSERT_TRUE(Eventually([this] { return hanging_ > 0; }));
+  }
+
+  absl::Notification resume_;
+  std::atomic<int> hanging_{0};  // operations on its nodes' files
+};
+
+TEST_F(HangingDiskTest, CopiesThatHangAreBuiltOnTheNewDisk) {
+  OpenHooked();
+  Fill(100, "before");
+  Hang("zone-b");
+  ASSERT_TRUE(Eventually([&] {
+    Fill(10, "while it hangs");
+    for (const NodeInfo& node : NodesIn("zone-b")) {
+      if (node.in_sync) return false;
+    }
+    return true;
+  }));
+  ASSERT_THAT(cluster_->ReplaceZone("zone-b", directory_.Path("new")), IsOk());
+  AwaitAllInSync();
+  Fill(100, "after");
+  ExpectFilled(100, "after");
+}
+
+TEST_F(HangingDiskTest, CopiesThatHangWhileTheyComeBackAreBuiltOnTheNewDisk) {
+  OpenHooked();
+  Fill(100, "before");
+  HangWhileComingBack("zone-b");
+  ASSERT_THAT(cluster_->ReplaceZone("zone-b", directory_.Path("new")), IsOk());
+  AwaitAllInSync();
+  ExpectFilled(100, "without");
+}
+
+TEST_F(HangingDiskTest, OtherCopiesComeBackMeanwhile) {
+  OpenHooked();
+  Fill(100, "before");
+  HangWhileComingBack("zone-b");
+  for (const NodeInfo& node : NodesIn("zone-c")) {
+    ASSERT_THAT(cluster_->StopNode(node.id), IsOk());
+    ASSERT_THAT(cluster_->StartNode(node.id), IsOk());
+  }
+  EXPECT_TRUE(Eventually([&] {
+    for (const NodeInfo& node : NodesIn("zone-c")) {
+      if (!node.in_sync) return false;
+    }
+    return true;
+  }));
+  ExpectFilled(100, "without");
+}
+
+// The only copy in sync hangs when it is to be served again. The zone is stopped: another may go
+// on.
+TEST_F(HangingDiskTest, ACopyThatHangsDoesNotKeepAnotherFromBeingForced) {
+  options_.shards = 1;
+  OpenHooked();
+  Fill(100, "before");
+  StopNodesIn("zone-a");
+  StopNodesIn("zone-c");
+  Fill(10, "in zone-b alone");
+  StopNodesIn("zone-b");
+  Hang("zone-b");
+  for (const NodeInfo& node : NodesIn("zone-b")) {
+    ASSERT_THAT(cluster_->StartNode(node.id), IsOk());
+  }
+  ASSERT_TRUE(Eventually([this] { return hanging_ > 0; }));
+  ASSERT_THAT(cluster_->StopZone("zone-b"), IsOk());
+  const NodeInfo behind = NodesIn("zone-a").front();
+  ASSERT_THAT(cluster_->StartNode(behind.id), IsOk());
+  PromoteOptions promote;
+  promote.node = behind.id;
+  promote.force = true;
+  EXPECT_THAT(cluster_->Promote(behind.shard, promote), IsOk());
+  EXPECT_THAT(cluster_->Get("50"), HoldsValue("before"));
+}
+
 TEST_F(ZoneReplacementTest, AStoppedZoneIsLeftAloneAndOpenedAgain) {
   options_.replicas_per_shard = 2;
   Open();
@@ -235,14 +362,7 @@ TEST_F(ZoneReplacementTest, AStoppedZoneIsLeftAloneAndOpenedAgain) {
   EXPECT_FALSE(StatsOf("zone-c").status.ok());
   // Its disk may be taken away as soon as it is closed.
   const std::string away = directory_.Path("away");
-  ASSERT_TRUE(Eventually([&] {
-    // Nobody has anything open there.
-    for (const auto& file : fs::directory_iterator("/proc/self/fd")) {
-      std::error_code gone;
-      if (absl::StrContains(fs::read_symlink(file, gone).string(), "/zone-c")) return false;
-    }
-    return true;
-  }));
+  ASSERT_TRUE(Eventually([&] { return !HasOpenFiles(ZonePath("zone-c")); }));
   fs::rename(ZonePath("zone-c"), away);
   Fill(100, "without");
   EXPECT_THAT(cluster_->StartZone("zone-c"), HasError(absl::StatusCode::kUnavailable, "mounted"));
