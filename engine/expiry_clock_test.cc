@@ -46,6 +46,19 @@ TEST(ExpiryClockTest, AWallClockBefore1970IsZero) {
   EXPECT_EQ(ExpiryClock(&clock, 7).NowMs(), 7u);
 }
 
+TEST(ExpiryClockTest, IsRaisedAndAdvancesFromThere) {
+  ManualClock clock(5000);
+  ExpiryClock expiry(&clock, 0);
+  clock.Advance(absl::Milliseconds(10));
+  expiry.RaiseTo(5010);
+  EXPECT_EQ(expiry.NowMs(), 5010u);
+  expiry.RaiseTo(9000);
+  EXPECT_EQ(expiry.NowMs(), 9000u);
+  clock.Advance(absl::Milliseconds(5));
+  expiry.RaiseTo(100);
+  EXPECT_EQ(expiry.NowMs(), 9005u);
+}
+
 TEST(ExpiryClockTest, ObservedTimeOnlyGrows) {
   ManualClock clock;
   ExpiryClock expiry(&clock, 0);

@@ -145,6 +145,7 @@ void ShardHost::OpenLogsWith(const ClusterState& state, const ShardState& shard,
         open(context_->MakeNodeOptions(state, shard, node_state, place.zone.get()),
              node_state.in_sync, &place);
     copy.status = node.status();
+    if (node.ok()) RaiseClock(**node);
     if (node.ok()) copy.node = *std::move(node);
     // Its log can be looked at.
     if (node.ok() && IsStopped(copy.id)) copy.status = absl::UnavailableError(kStopped);
@@ -165,6 +166,12 @@ absl::Status ShardHost::Claim(const NodeState& node, Place* place) {
   place->claim = claims_.Take(node.id, place->zone);
   if (place->claim != nullptr) return absl::OkStatus();
   return absl::UnavailableError(IsStopped(node.id) ? kStopped : "its files are still in use");
+}
+
+// Before anything is read of the node: what had expired by its log stays so.
+void ShardHost::RaiseClock(const Node& node) const {
+  // At Open there is none yet: it begins at the highest of all.
+  if (context_->clock != nullptr) context_->clock->RaiseTo(node.highest_clock_ms());
 }
 
 uint64_t ShardHost::highest_clock_ms() const {

@@ -184,6 +184,7 @@ class ShardHost {
   absl::StatusOr<std::unique_ptr<Node>> OpenAside(const NodeOptions& options, absl::Time deadline,
                                                   Place* place);
   absl::Status Claim(const NodeState& node, Place* place) ABSL_LOCKS_EXCLUDED(mu_);
+  void RaiseClock(const Node& node) const;
   // In the zone as it is now.
   bool IsClosed(const NodeState& node) const;
   bool WantsBack(const NodeState& node) const ABSL_SHARED_LOCKS_REQUIRED(mu_);

@@ -220,6 +220,7 @@ absl::StatusOr<std::unique_ptr<Node>> ShardHost::OpenToCatchUp(const NodeOptions
                                                                const Log& log) const {
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(options);
   if (!node.ok()) return node;
+  RaiseClock(**node);
   const LogPosition last = (*node)->log().last();
   if (copies.committed() < last.index) {
     return absl::OutOfRangeError(

@@ -603,6 +603,26 @@ TEST_F(ShardHostTest, ACopyOnADiskThatWasReplacedIsNotForced) {
   ExpectServedByOthers();
 }
 
+// Its logs could not be read at Open, and have seen a later time than the clock began at.
+TEST_F(ShardHostTest, ACopyThatAppearsLaterRaisesTheClock) {
+  Open();
+  p_->wall.Advance(absl::Hours(1));
+  Fill(10, "value");
+  const uint64_t late_ms = p_->clock->NowMs();
+  StartProcess();
+  hook_->SetBefore([](FileOp, const std::string& path) {
+    return absl::StrContains(path, "/node-") ? absl::UnavailableError("away") : absl::OkStatus();
+  });
+  EXPECT_THAT(Recover(), HasError(absl::StatusCode::kUnavailable, "away"));
+  p_->router.AddShard(kShard, nullptr, p_->host->status());
+  p_->router.slots().Publish({0, kSlotCount - 1}, SlotState::kServing, kShard);
+  hook_->Heal();
+  EXPECT_LT(p_->clock->NowMs(), late_ms);
+  ASSERT_TRUE(BringBack());
+  EXPECT_GE(p_->clock->NowMs(), late_ms);
+  ExpectFilled(10, "value");
+}
+
 TEST_F(ShardHostTest, WhatANodeHadIsDeletedOnceItIsClosed) {
   Open();
   Fill(10, "value");
