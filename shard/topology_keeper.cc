@@ -89,7 +89,16 @@ std::shared_ptr<TopologyKeeper::Copy> TopologyKeeper::MakeCopy(const TopologyCop
   return copy;
 }
 
-TopologyKeeper::~TopologyKeeper() = default;
+TopologyKeeper::~TopologyKeeper() {
+  // Joined while what their jobs touch is whole.
+  std::vector<std::unique_ptr<WorkerPool>> workers;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const std::shared_ptr<Copy>& copy : copies_) workers.push_back(std::move(copy->worker));
+    for (const LeftCopy& left : left_) workers.push_back(std::move(left.copy->worker));
+  }
+  workers.clear();
+}
 
 // ---- Create ----
 
@@ -450,11 +459,16 @@ absl::Status TopologyKeeper::Attach(const TopologyCopy& place) {
   copies_[*index] = MakeCopy(place);
   const CopyState* const own = &states_[*index];
   const auto is_it = [own](const CopyState& state) { return &state == own; };
-  const auto holds = [own, this](const CopyState& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return &state == own && Holds(state, current_record_->name);
+  // Not counted before it holds the topology: a majority with it is one that has that. A change
+  // that was unresolved may come through meanwhile; then once more.
+  std::shared_ptr<const TopologyRecord> record;
+  const auto holds = [own, &record](const CopyState& state) {
+    return &state == own && Holds(state, record->name);
   };
-  // Not counted before it holds the topology: a majority with it is one that has that.
-  RunRound(WriteJob(current_record_), is_it, holds, 1, deadline);
+  do {
+    record = current_record_;
+    RunRound(WriteJob(record), is_it, holds, 1, deadline);
+  } while (holds(*own) && current_record_ != record);
   if (holds(*own)) return absl::OkStatus();
   const absl::Status health = Health(*index);
   idle = Leave(*index, absl::UnavailableError(health.message()));

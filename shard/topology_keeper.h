@@ -204,7 +204,6 @@ class TopologyKeeper {
   std::shared_ptr<const TopologyRecord> current_record_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const ClusterState> current_ ABSL_GUARDED_BY(mu_);
 
-  // The last members: destroyed, and their workers joined, before anything that a job touches.
   // Nowhere null.
   std::vector<std::shared_ptr<Copy>> copies_ ABSL_GUARDED_BY(mu_);
   std::vector<LeftCopy> left_ ABSL_GUARDED_BY(mu_);

@@ -469,6 +469,41 @@ TEST_F(TopologyKeeperTest, AnotherPlaceCanBeAttached) {
   EXPECT_EQ(written->head.last.name.epoch, (*keeper)->Current()->epoch);
 }
 
+TEST_F(TopologyKeeperTest, ACopyIsAttachedWhileAnUnresolvedChangeComesThrough) {
+  Prepare(3);
+  options_.timeout = absl::Seconds(2);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  ASSERT_TRUE((*keeper)->Detach("copy-c", absl::UnavailableError("stopped")).ok());
+  hooks_[0]->hanging = true;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Advance(keeper->get())));
+  const Epoch before = (*keeper)->Current()->epoch;
+  hooks_[2]->hanging = true;
+  absl::Status attached;
+  std::thread attacher([&] { attached = (*keeper)->Attach(copies_[2]); });
+  hooks_[2]->hangs.WaitForNotification();
+  hooks_[0]->resume.Notify();
+  while ((*keeper)->Current()->epoch == before) std::this_thread::yield();
+  hooks_[2]->resume.Notify();
+  attacher.join();
+  EXPECT_TRUE(attached.ok()) << attached;
+  EXPECT_TRUE((*keeper)->Copies()[2].status.ok()) << (*keeper)->Copies()[2].status;
+}
+
+// What is under way then touches nothing that is gone (for the sanitizers).
+TEST_F(TopologyKeeperTest, IsDestroyedWhileCopiesHang) {
+  Prepare(3);
+  options_.patience = absl::Milliseconds(1);
+  auto keeper = Open();
+  ASSERT_TRUE(keeper.ok()) << keeper.status();
+  hooks_[2]->hanging = true;
+  while (!hooks_[2]->hangs.HasBeenNotified()) ASSERT_TRUE(Advance(keeper->get()).ok());
+  ASSERT_TRUE((*keeper)->Detach("copy-c", absl::UnavailableError("hangs")).ok());
+  std::thread healer([this] { hooks_[2]->resume.Notify(); });
+  keeper->reset();
+  healer.join();
+}
+
 // What hangs in it ends later, and changes nothing.
 TEST_F(TopologyKeeperTest, ACopyThatHangsCanBeDetached) {
   Prepare(3);
