@@ -32,18 +32,23 @@ std::optional<NodeId> AnyInSync(const ClusterState& state, const std::string& zo
   return std::nullopt;
 }
 
-// Makes `zone` the root of a zone that is to take the place of `former`, of its name.
-absl::Status CreateReplacement(const ClusterId& cluster, ZoneId former, OpenZone* zone) {
+// Makes `zone` the root of a zone that is to take the place of the one of its name. `open`: that
+// one, if it is up; `named`: what the topology names.
+absl::Status CreateReplacement(const ClusterId& cluster, std::optional<ZoneId> open, ZoneId named,
+                               OpenZone* zone) {
   const absl::StatusOr<ZoneIdentity> found = ZoneDirectory::Identify(*zone->disk, zone->path);
   zone->state.id = RandomZoneId();
   if (found.ok() && found->cluster == cluster && found->name == zone->state.name) {
-    if (found->id == former) {
+    // An earlier attempt was cut short, if there is no data; behind the topology's change it may
+    // have written the copy of that.
+    const absl::StatusOr<bool> data = found->id == named
+                                          ? ZoneDirectory::HoldsNodes(*zone->disk, zone->path)
+                                          : ZoneDirectory::HoldsData(*zone->disk, zone->path);
+    if (!data.ok()) return data.status();
+    if (found->id == open || (*data && found->id == named)) {
       return absl::AlreadyExistsError(
           absl::StrCat(zone->path, ": is the zone itself; an empty directory is needed"));
     }
-    const absl::StatusOr<bool> data = ZoneDirectory::HoldsData(*zone->disk, zone->path);
-    if (!data.ok()) return data.status();
-    // An earlier attempt was cut short, if there is none.
     if (!*data) zone->state.id = found->id;
   }
   absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory = ZoneDirectory::Create(
@@ -211,14 +216,6 @@ absl::Status ClusterImpl::StartZone(const std::string& name) {
 
 absl::Status ClusterImpl::OpenAgain(const OpenZone& down, absl::Time deadline) {
   const std::string name = down.state.name;
-  // What was open here before holds the zone's lock until it is closed.
-  do {
-    zones_.DestroyUnused();
-    if (absl::Now() >= deadline) {
-      return absl::UnavailableError(absl::StrCat(
-          "zone ", name, ": something that was under way at ", down.path, " has not ended yet"));
-    }
-  } while (!zones_.AwaitClosed(name, absl::Now() + kLook));
   // A replacement that was cut short may have come so far that the cluster's file names it.
   absl::StatusOr<ClusterPointer> pointer =
       ReadClusterPointer(*disk_, JoinPath(path_, kClusterFile));
@@ -230,8 +227,16 @@ absl::Status ClusterImpl::OpenAgain(const OpenZone& down, absl::Time deadline) {
     return absl::DataLossError(absl::StrCat(path_, ": the cluster's file names no zone ", name));
   }
   const bool same = entry->zone.id == down.state.id;
-  const auto zone =
-      std::make_shared<OpenZone>(entry->zone, same ? down.path : ZonePath(path_, *entry), hook_);
+  const std::string path = same ? down.path : ZonePath(path_, *entry);
+  // What was open there before holds the zone's lock until it is closed.
+  do {
+    zones_.DestroyUnused();
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(absl::StrCat(
+          "zone ", name, ": something that was under way at ", path, " has not ended yet"));
+    }
+  } while (!zones_.AwaitClosed(path, absl::Now() + kLook));
+  const auto zone = std::make_shared<OpenZone>(entry->zone, path, hook_);
   const ZoneIdentity identity = {pointer->id, zone->state.id, name};
   absl::Status status = RunIn(zone, deadline, [zone, identity] {
     absl::StatusOr<std::unique_ptr<ZoneDirectory>> directory =
@@ -287,12 +292,17 @@ absl::Status ClusterImpl::ReplaceZone(const std::string& name, const std::string
   if (!former.ok()) return former.status();
   if (path.empty()) return absl::InvalidArgumentError("the zone's new path is empty");
   if (absl::Status status = CheckReplaceable(name); !status.ok()) return status;
-  const ClusterId cluster = keeper_->Current()->id;
+  const std::shared_ptr<const ClusterState> current = keeper_->Current();
   const ZoneState state = (*former)->state;
+  const auto named = std::find_if(current->zones.begin(), current->zones.end(),
+                                  [&](const ZoneState& known) { return known.name == name; });
   const auto zone = std::make_shared<OpenZone>(
       state, ZonePath(path_, ClusterPointer::ZoneEntry{state, path}), hook_);
-  absl::Status status = RunIn(zone, deadline, [zone, cluster, id = state.id] {
-    return CreateReplacement(cluster, id, zone.get());
+  // Not the zone itself, which is to be closed even if the new disk hangs.
+  const std::optional<ZoneId> open =
+      (*former)->status.ok() ? std::optional<ZoneId>(state.id) : std::nullopt;
+  absl::Status status = RunIn(zone, deadline, [zone, cluster = current->id, open, id = named->id] {
+    return CreateReplacement(cluster, open, id, zone.get());
   });
   if (!status.ok()) return status;
   status = CheckDevices(zone.get());

@@ -62,21 +62,21 @@ void OpenZones::DestroyUnused() {
                                              [](const auto& zone) { return !IsUnused(zone); });
     unused.assign(std::make_move_iterator(first), std::make_move_iterator(left_.end()));
     left_.erase(first, left_.end());
-    for (const std::shared_ptr<OpenZone>& zone : unused) closing_.insert(zone->state.name);
+    for (const std::shared_ptr<OpenZone>& zone : unused) closing_.insert(zone->path);
   }
   for (std::shared_ptr<OpenZone>& zone : unused) {
-    const std::string name = zone->state.name;
+    const std::string path = zone->path;
     zone.reset();
     absl::MutexLock lock(&mu_);
-    closing_.erase(closing_.find(name));
+    closing_.erase(closing_.find(path));
   }
 }
 
-bool OpenZones::AwaitClosed(std::string_view name, absl::Time deadline) const {
-  const auto closed = [this, name]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return closing_.find(name) == closing_.end() &&
+bool OpenZones::AwaitClosed(std::string_view path, absl::Time deadline) const {
+  const auto closed = [this, path]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return closing_.find(path) == closing_.end() &&
            std::none_of(left_.begin(), left_.end(),
-                        [name](const auto& zone) { return zone->state.name == name; });
+                        [path](const auto& zone) { return zone->path == path; });
   };
   absl::MutexLock lock(&mu_);
   return mu_.AwaitWithDeadline(absl::Condition(&closed), deadline);

@@ -42,9 +42,9 @@ class OpenZones {
   bool HasUnused() const ABSL_LOCKS_EXCLUDED(mu_);
   // Closes what was replaced or left, and is not used any more.
   void DestroyUnused() ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits until everything that was replaced or left in the zone of that name is closed; others
-  // must call DestroyUnused meanwhile. False: not by the deadline.
-  bool AwaitClosed(std::string_view name, absl::Time deadline) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until everything that was replaced or left at that path is closed; others must call
+  // DestroyUnused meanwhile. False: not by the deadline.
+  bool AwaitClosed(std::string_view path, absl::Time deadline) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Closes all of them, when what is being closed in them is closed. Nothing else uses them.
   void Clear() ABSL_LOCKS_EXCLUDED(mu_);
@@ -55,7 +55,7 @@ class OpenZones {
   mutable absl::Mutex mu_;
   Zones zones_ ABSL_GUARDED_BY(mu_);
   Zones left_ ABSL_GUARDED_BY(mu_);
-  // Names of those that are being destroyed.
+  // Paths of those that are being destroyed.
   std::multiset<std::string, std::less<>> closing_ ABSL_GUARDED_BY(mu_);
 };
 

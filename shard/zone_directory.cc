@@ -33,17 +33,24 @@ uint64_t Checksum(std::string_view bytes) { return XXH3_64bits(bytes.data(), byt
 
 absl::Status Damaged(const char* what) { return absl::DataLossError(what); }
 
+bool IsNode(const std::string& name) { return absl::StartsWith(name, NodeIdTag::kPrefix); }
+
 // What only a root in use holds.
-bool IsData(const std::string& name) {
-  return name == "TOPOLOGY" || absl::StartsWith(name, NodeIdTag::kPrefix);
-}
+bool IsData(const std::string& name) { return name == "TOPOLOGY" || IsNode(name); }
 
 // What of that the root holds; empty: nothing.
-absl::StatusOr<std::string> FindData(const Disk& disk, const std::string& path) {
+absl::StatusOr<std::string> FindData(const Disk& disk, const std::string& path,
+                                     bool (*is_data)(const std::string&) = IsData) {
   const absl::StatusOr<std::vector<std::string>> names = disk.List(path);
   if (!names.ok()) return names.status();
-  const auto data = std::find_if(names->begin(), names->end(), IsData);
+  const auto data = std::find_if(names->begin(), names->end(), is_data);
   return data == names->end() ? "" : *data;
+}
+
+absl::StatusOr<bool> IsFound(const absl::StatusOr<std::string>& data) {
+  if (absl::IsNotFound(data.status())) return false;
+  if (!data.ok()) return data.status();
+  return !data->empty();
 }
 
 absl::Status MakeEmptyRoot(const Disk& disk, const std::string& path) {
@@ -107,10 +114,11 @@ ZoneDirectory::ZoneDirectory(std::string path, ZoneIdentity identity,
     : path_(std::move(path)), identity_(std::move(identity)), lock_(std::move(lock)) {}
 
 absl::StatusOr<bool> ZoneDirectory::HoldsData(const Disk& disk, const std::string& path) {
-  const absl::StatusOr<std::string> data = FindData(disk, path);
-  if (absl::IsNotFound(data.status())) return false;
-  if (!data.ok()) return data.status();
-  return !data->empty();
+  return IsFound(FindData(disk, path));
+}
+
+absl::StatusOr<bool> ZoneDirectory::HoldsNodes(const Disk& disk, const std::string& path) {
+  return IsFound(FindData(disk, path, IsNode));
 }
 
 absl::StatusOr<ZoneIdentity> ZoneDirectory::Identify(const Disk& disk, const std::string& path) {

@@ -67,6 +67,9 @@ class ZoneDirectory {
   // Whether the root holds a topology or nodes. False if it is not there.
   static absl::StatusOr<bool> HoldsData(const Disk& disk, const std::string& path);
 
+  // Whether it holds nodes.
+  static absl::StatusOr<bool> HoldsNodes(const Disk& disk, const std::string& path);
+
   // Whose root `path` is. NotFound if it says nothing, DataLoss if what it says is damaged.
   static absl::StatusOr<ZoneIdentity> Identify(const Disk& disk, const std::string& path);
 

@@ -214,6 +214,34 @@ TEST_F(ZoneReplacementTest, FailsAtAnyStep) {
   EXPECT_GE(failed, 5);
 }
 
+// Its copy of the topology is written, but not known to be durable. It can be asked for again.
+TEST_F(ZoneReplacementTest, GoesOnWhereItWasCutShort) {
+  options_.operation_timeout = absl::Milliseconds(300);
+  OpenHooked();
+  Fill(30, "value");
+  const std::string path = directory_.Path("new");
+  hook_->SetBefore([&](FileOp op, const std::string& file) {
+    const bool fails = op == FileOp::kSyncDirectory && absl::StartsWith(file, path) &&
+                       fs::exists(path + "/TOPOLOGY");
+    return fails ? absl::UnavailableError("injected") : absl::OkStatus();
+  });
+  EXPECT_THAT(cluster_->ReplaceZone("zone-b", path),
+              HasError(absl::StatusCode::kUnavailable, "injected"));
+  ASSERT_TRUE(fs::exists(path + "/TOPOLOGY"));
+  hook_->Heal();
+  // What is left of the first attempt has the directory locked until it is closed.
+  ASSERT_TRUE(Eventually([&] {
+    const absl::Status again = cluster_->ReplaceZone("zone-b", path);
+    EXPECT_FALSE(absl::IsAlreadyExists(again)) << again;
+    return again.ok() || absl::IsAlreadyExists(again);
+  }));
+  EXPECT_EQ(StatsOf("zone-b").path, path);
+  AwaitAllInSync();
+  ExpectFilled(30, "value");
+  EXPECT_THAT(cluster_->ReplaceZone("zone-b", path),
+              HasError(absl::StatusCode::kAlreadyExists, "zone itself"));
+}
+
 TEST_F(ZoneReplacementTest, ANewDiskThatHangsHoldsUpNobody) {
   options_.operation_timeout = absl::Milliseconds(200);
   OpenHooked();
@@ -228,6 +256,10 @@ TEST_F(ZoneReplacementTest, ANewDiskThatHangsHoldsUpNobody) {
               HasError(absl::StatusCode::kDeadlineExceeded, path));
   EXPECT_EQ(NotInSync(), 0);
   Fill(30, "after");
+  // Nor does it hold up the zone as it is.
+  ASSERT_THAT(cluster_->StopZone("zone-b"), IsOk());
+  EXPECT_TRUE(Eventually([&] { return cluster_->StartZone("zone-b").ok(); }));
+  AwaitAllInSync();
   resume.Notify();
   hook_->Heal();
   ExpectFilled(30, "after");
