@@ -200,13 +200,14 @@ class Copies {
 
   absl::Status Settle();
   absl::Status FinishShipped();
-  absl::Status TakeOver();
   absl::Status LogEpochStart();
+  void FailPrimary(const absl::Status& why);
+  absl::Status TooFewInSync(size_t copies) const;
+  static absl::Status Refusal(const absl::Status& why);
+
+  // copies_commit.cc
   absl::Status AwaitReady();
   absl::Status Readiness(const Member& member) const;
-  bool IsPrimary(const Member& member) const;
-  bool PrimaryChanged() const { return !IsPrimary(*in_sync_.front()); }
-
   bool Ship(absl::Span<const Record> records, bool sync);
   void ShipToLearners(absl::Span<const Record> records);
   bool AwaitAnswers();
@@ -214,13 +215,18 @@ class Copies {
   absl::Status ApplyOnPrimary(absl::Span<const Record> records);
   void Keep(absl::Span<const Record> records);
 
+  // copies_membership.cc
+  bool IsPrimary(const Member& member) const;
+  bool PrimaryChanged() const { return !IsPrimary(*in_sync_.front()); }
   void Fail(Member* member, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status DropFailed(bool may_fail_over) ABSL_LOCKS_EXCLUDED(mu_);
   static Members Without(const Members& members, const Members& others);
   absl::Status ChangeMembership(Members next) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status TooFewInSync(size_t copies) const;
+  absl::Status TakeOver();
+
+  // copies_health.cc
+  static absl::Status DamageOf(const Copy& copy);
   Members Published() const ABSL_LOCKS_EXCLUDED(mu_);
-  void FailPrimary(const absl::Status& why);
   bool AllFailedLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void FailDamagedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
