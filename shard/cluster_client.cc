@@ -12,6 +12,7 @@
 #include "engine/check.h"
 #include "engine/text.h"
 #include "shard/call_gate.h"
+#include "shard/multi_get_results.h"
 #include "shard/request_runner.h"
 #include "shard/slot_map_cache.h"
 
@@ -262,19 +263,10 @@ void ClusterClient::MultiGet(absl::Span<const std::string_view> keys,
 
 std::vector<absl::StatusOr<std::string>> ClusterClient::MultiGet(
     absl::Span<const std::string_view> keys) {
-  std::vector<std::string> values(keys.size());
-  std::vector<absl::Status> statuses(keys.size());
-  MultiGet(keys, absl::MakeSpan(values), absl::MakeSpan(statuses));
-  std::vector<absl::StatusOr<std::string>> results;
-  results.reserve(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (statuses[i].ok()) {
-      results.emplace_back(std::move(values[i]));
-    } else {
-      results.emplace_back(std::move(statuses[i]));
-    }
-  }
-  return results;
+  return MultiGetResults(keys.size(),
+                         [&](absl::Span<std::string> values, absl::Span<absl::Status> statuses) {
+                           MultiGet(keys, values, statuses);
+                         });
 }
 
 absl::Status ClusterClient::Write(const WriteBatch& batch) {

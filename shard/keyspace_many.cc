@@ -10,6 +10,7 @@
 #include "shard/batch_mutations.h"
 #include "shard/checks.h"
 #include "shard/keyspace_calls.h"
+#include "shard/multi_get_results.h"
 #include "slotkv/keyspace.h"
 
 namespace slotkv {
@@ -101,19 +102,10 @@ void Keyspace::MultiGet(absl::Span<const std::string_view> keys, absl::Span<std:
 
 std::vector<absl::StatusOr<std::string>> Keyspace::MultiGet(
     absl::Span<const std::string_view> keys) {
-  std::vector<std::string> values(keys.size());
-  std::vector<absl::Status> statuses(keys.size());
-  MultiGet(keys, absl::MakeSpan(values), absl::MakeSpan(statuses));
-  std::vector<absl::StatusOr<std::string>> results;
-  results.reserve(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (statuses[i].ok()) {
-      results.emplace_back(std::move(values[i]));
-    } else {
-      results.emplace_back(std::move(statuses[i]));
-    }
-  }
-  return results;
+  return MultiGetResults(keys.size(),
+                         [&](absl::Span<std::string> values, absl::Span<absl::Status> statuses) {
+                           MultiGet(keys, values, statuses);
+                         });
 }
 
 std::vector<absl::Status> Keyspace::MultiSet(absl::Span<const KeyValue> entries,

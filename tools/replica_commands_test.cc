@@ -10,6 +10,7 @@
 #include "slotkv/cluster.h"
 #include "tests/test_support.h"
 #include "tools/command_line.h"
+#include "tools/test_command.h"
 
 namespace slotkv::tools {
 namespace {
@@ -18,54 +19,13 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-class ReplicaCommandsTest : public testing::Test {
+class ReplicaCommandsTest : public CommandTest {
  protected:
-  ReplicaCommandsTest() {
+  ReplicaCommandsTest() : CommandTest(AddReplicaCommands) {
     Options options;
     options.replicas_per_shard = 1;
     EXPECT_THAT(Cluster::Open(options, cluster()), IsOk());
   }
-
-  Outcome Run(const std::vector<std::string>& arguments) {
-    std::vector<char*> argv = {const_cast<char*>("slotkv")};
-    for (const std::string& argument : arguments) {
-      argv.push_back(const_cast<char*>(argument.data()));
-    }
-    CLI::App app;
-    app.require_subcommand(1);
-    tools::Run run;
-    AddReplicaCommands(&app, &run);
-    try {
-      app.parse(ParserArguments(static_cast<int>(argv.size()), argv.data()));
-    } catch (const CLI::ParseError& error) {
-      return {kExitUsage, "", error.what()};
-    }
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    Outcome outcome;
-    outcome.exit_code = run();
-    outcome.out = testing::internal::GetCapturedStdout();
-    outcome.err = testing::internal::GetCapturedStderr();
-    return outcome;
-  }
-
-  void ExpectFailure(const std::vector<std::string>& arguments, int exit_code,
-                     const std::string& err) {
-    const Outcome outcome = Run(arguments);
-    EXPECT_EQ(outcome.exit_code, exit_code);
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_THAT(outcome.err, HasSubstr(err));
-  }
-
-  std::string cluster() const { return directory_.Path("cluster"); }
-
-  TemporaryDirectory directory_;
 };
 
 TEST_F(ReplicaCommandsTest, ShowsReplicas) {

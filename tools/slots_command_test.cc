@@ -1,7 +1,6 @@
 // The command as slotkv runs it: arguments, outputs, exit codes.
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -9,6 +8,7 @@
 #include "slotkv/cluster.h"
 #include "tests/test_support.h"
 #include "tools/command_line.h"
+#include "tools/test_command.h"
 
 namespace slotkv::tools {
 namespace {
@@ -16,40 +16,9 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-class SlotsCommandTest : public testing::Test {
+class SlotsCommandTest : public CommandTest {
  protected:
-  Outcome Run(const std::vector<std::string>& arguments) {
-    std::vector<char*> argv = {const_cast<char*>("slotkv")};
-    for (const std::string& argument : arguments) {
-      argv.push_back(const_cast<char*>(argument.data()));
-    }
-    CLI::App app;
-    app.require_subcommand(1);
-    tools::Run run;
-    AddSlotsCommand(&app, &run);
-    try {
-      app.parse(ParserArguments(static_cast<int>(argv.size()), argv.data()));
-    } catch (const CLI::ParseError& error) {
-      return {kExitUsage, "", error.what()};
-    }
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    Outcome outcome;
-    outcome.exit_code = run();
-    outcome.out = testing::internal::GetCapturedStdout();
-    outcome.err = testing::internal::GetCapturedStderr();
-    return outcome;
-  }
-
-  std::string cluster() const { return directory_.Path("cluster"); }
-
-  TemporaryDirectory directory_;
+  SlotsCommandTest() : CommandTest(AddSlotsCommand) {}
 };
 
 TEST_F(SlotsCommandTest, ShowsTheMap) {
@@ -74,10 +43,7 @@ TEST_F(SlotsCommandTest, ShowsTheMap) {
 
 TEST_F(SlotsCommandTest, RefusesWrongUsageAndCreatesNoCluster) {
   EXPECT_EQ(Run({"slots"}).exit_code, kExitUsage);
-  const Outcome missing = Run({"slots", cluster()});
-  EXPECT_EQ(missing.exit_code, kExitFailed);
-  EXPECT_EQ(missing.out, "");
-  EXPECT_THAT(missing.err, HasSubstr("slotkv: "));
+  ExpectFailure({"slots", cluster()}, kExitFailed, "slotkv: ");
   EXPECT_FALSE(std::filesystem::exists(cluster()));
 }
 
