@@ -160,8 +160,8 @@ class Copies {
   // These copies, and no others, have an operation under way that takes longer than node_timeout: a
   // failure, unless no copy would be left that has neither failed nor is as slow.
   void NoteSlow(absl::Span<const NodeId> slow) ABSL_LOCKS_EXCLUDED(mu_);
-  // Whatever was found damaged has failed, if a sound copy is left. True: so it is with the copy of
-  // this node, or it has left already; another is to serve.
+  // Whatever was found damaged has failed, if a sound copy is left. True: the copy of this node has
+  // failed, or has left already, and another that has not is to serve.
   bool FailDamaged(const Node* node) ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a primary that fails is replaced without somebody's Promote.
   bool auto_failover() const { return options_.auto_failover; }

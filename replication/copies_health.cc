@@ -100,6 +100,7 @@ void Copies::FailDamagedLocked() {
 bool Copies::FailDamaged(const Node* node) {
   absl::MutexLock lock(&mu_);
   FailDamagedLocked();
+  if (AllFailedLocked()) return false;
   return std::none_of(published_.begin(), published_.end(), [node](const auto& member) {
     const Copy& copy = member->copy;
     return copy.local != nullptr && copy.local->node() == node && member->failure.ok();

@@ -360,6 +360,19 @@ TEST_F(CopiesTest, ADamagedPrimaryStaysIfNoSoundCopyIsLeft) {
   EXPECT_TRUE(keeper_.changes.empty());
 }
 
+// Nobody is left who could take over: the reader is told at once what it has met.
+TEST_F(CopiesTest, ADamagedPrimaryNamesTheDamageIfEveryCopyHasFailed) {
+  Start();
+  ASSERT_THAT(Put("key", "value"), IsOk());
+  const absl::Status damage = absl::DataLossError("000007.sst: damaged at 4096");
+  local_[0]->node()->store().damage().Pass(damage).IgnoreError();
+  for (const uint32_t id : {1, 2, 3}) {
+    group_->copies()->NoteFailure(NodeId(id), absl::UnavailableError("broken"));
+  }
+  EXPECT_EQ(group_->ReadElsewhere(group_->BeginRead(), damage), damage);
+  EXPECT_TRUE(keeper_.changes.empty());
+}
+
 // Whatever it is dropped for.
 TEST_F(CopiesTest, ADamagedReplicaIsDiscarded) {
   Start();
