@@ -140,6 +140,10 @@ void ShardHost::OpenLogsWith(const ClusterState& state, const ShardState& shard,
     Place& place = places_.emplace_back();
     place.zone = context_->FindZone(node_state.zone);
     copy.status = Claim(node_state, &place);
+    // Of those in sync it may be all that is left.
+    if (const Rebuild known = KnownRebuild(copy.id); !copy.in_sync && known.damaged) {
+      copy.status.Update(known.why);
+    }
     if (!copy.status.ok()) continue;
     absl::StatusOr<std::unique_ptr<Node>> node =
         open(context_->MakeNodeOptions(state, shard, node_state, place.zone.get()),
@@ -196,18 +200,39 @@ absl::Status ShardHost::Recover(bool* can_force) {
   return status;
 }
 
-void ShardHost::ApplyTo(ShardState* shard) const {
+// Copies that are known to be damaged are not served if there is another; else they are, and still
+// known to be.
+void ShardHost::PassOverDamaged() {
+  const auto is_sound = [this](const RecoveringCopy& copy) {
+    return copy.status.ok() && !KnownRebuild(copy.id).damaged;
+  };
+  const bool sound_left = std::any_of(recovering_.begin(), recovering_.end(), is_sound);
+  for (RecoveringCopy& copy : recovering_) {
+    if (!copy.status.ok() || is_sound(copy)) continue;
+    const absl::Status damage = copy.node->store().damage().Pass(KnownRebuild(copy.id).why);
+    if (sound_left) copy.status = damage;
+  }
+}
+
+// With the copies that were recovered.
+Membership ShardHost::NextMembership(const ShardState& shard) const {
   Membership membership;
-  membership.epoch = shard->epoch.Next();
+  membership.epoch = shard.epoch.Next();
   for (size_t i = 0; i < recovering_.size(); ++i) {
-    if (!recovering_[i].status.ok()) continue;
-    const NodeState& node = shard->nodes[i];
-    membership.in_sync.push_back({node.id, node.incarnation});
+    const NodeState& node = shard.nodes[i];
+    if (!recovering_[i].status.ok()) {
+      const Rebuild known = KnownRebuild(node.id);
+      if (known.damaged) membership.discarded.push_back({node.id, known.incarnation + 1});
+      continue;
+    }
+    membership.in_sync.push_back({node.id, node.incarnation, places_[i].zone->state.id.value()});
     // It stays the primary if it can.
     if (membership.in_sync.size() == 1 || node.role == Role::kPrimary) membership.primary = node.id;
   }
-  ApplyMembership(membership, shard);
+  return membership;
 }
+
+void ShardHost::ApplyTo(ShardState* shard) const { ApplyMembership(NextMembership(*shard), shard); }
 
 absl::Status ShardHost::Serve(const ShardState& shard) {
   for (const RecoveringCopy& copy : recovering_) {
@@ -388,6 +413,8 @@ void ShardHost::Reclaim() {
     absl::MutexLock lock(context_->gate_mu);
     if (!context_->gate->AwaitRunningCalls(absl::Now() + kClosePatience)) return;
     dropped_.clear();
+    // Nobody reads them any more, and so finds more.
+    for (const std::shared_ptr<Group>& group : retired_) NoteDamageOf(*group);
     retired_.clear();
   }
   {
@@ -408,14 +435,10 @@ absl::Status ShardHost::Revive() {
 
 // The shard, which was as `before`, goes on with the copies that were recovered.
 absl::Status ShardHost::ServeRecovered(const ShardState& before) {
+  PassOverDamaged();
+  const Membership next = NextMembership(before);
   ShardState shard = before;
-  ApplyTo(&shard);
-  Membership next = MembershipOf(shard);
-  for (InSyncCopy& copy : next.in_sync) {
-    for (size_t i = 0; i < recovering_.size(); ++i) {
-      if (recovering_[i].id == copy.id) copy.disk = places_[i].zone->state.id.value();
-    }
-  }
+  ApplyMembership(next, &shard);
   absl::Status status =
       membership_.ChangeFrom(MembershipOf(before), next, context_->options->operation_timeout);
   if (status.ok()) status = Serve(shard);
@@ -425,6 +448,7 @@ absl::Status ShardHost::ServeRecovered(const ShardState& before) {
   }
   {
     absl::MutexLock lock(&mu_);
+    for (const InSyncCopy& copy : next.in_sync) rebuilds_.erase(copy.id);
     context_->router->SetGroup(id_, group_.get(), status_);
   }
   context_->tell_topology();

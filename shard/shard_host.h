@@ -92,7 +92,7 @@ class ShardHost {
   // Promote could make the primary by force; status() says what would be lost.
   absl::Status Recover(bool* can_force);
   // Writes the next epoch, and who is in sync, into the topology to come.
-  void ApplyTo(ShardState* shard) const;
+  void ApplyTo(ShardState* shard) const ABSL_LOCKS_EXCLUDED(mu_);
   // `shard` is durable. Begins its epoch.
   absl::Status Serve(const ShardState& shard);
 
@@ -175,6 +175,8 @@ class ShardHost {
   void TellOfReturn(NodeId node, const Rebuild& rebuild) ABSL_LOCKS_EXCLUDED(mu_);
   void TellOfChange(const ShardState& before, const ShardState& now) const;
   void ForgetRecovering();
+  void PassOverDamaged() ABSL_LOCKS_EXCLUDED(mu_);
+  Membership NextMembership(const ShardState& shard) const ABSL_LOCKS_EXCLUDED(mu_);
   std::unique_ptr<Group> MakeGroup(const ShardState& shard);
   std::shared_ptr<LocalReplica> Wrap(const Place& place, std::unique_ptr<Node> node);
   // As OpenLogs, with the Turn held, of a shard that was open before.
@@ -200,6 +202,7 @@ class ShardHost {
   static Rebuild WhyAnew(const absl::Status& opened, const NodeState& node, const OpenZone& zone);
   Rebuild KnownRebuild(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
   void NoteRebuild(NodeId node, const Rebuild& rebuild) ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteDamageOf(const Group& group) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsStopped(NodeId node) const ABSL_LOCKS_EXCLUDED(mu_);
   std::optional<LogIndex> acknowledged() const ABSL_LOCKS_EXCLUDED(mu_);
   void RetireLocked(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -241,7 +244,8 @@ class ShardHost {
   std::set<NodeId> stopped_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Attempts> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<NodeId, Absence> absent_ ABSL_GUARDED_BY(mu_);
-  // Until they are in sync again. After a restart the topology's incarnation says as much.
+  // Until they are in sync again, or served for want of a better one. After a restart the
+  // topology's incarnation says as much.
   std::map<NodeId, Rebuild> rebuilds_ ABSL_GUARDED_BY(mu_);
   std::vector<Doomed> doomed_ ABSL_GUARDED_BY(mu_);
   bool reclaiming_ ABSL_GUARDED_BY(mu_) = false;  // dropped_ or retired_ is not empty

@@ -218,6 +218,7 @@ absl::Status ShardHost::EndLastGroup() {
     last = last_group_.lock();
   }
   if (last == nullptr) return absl::OkStatus();
+  NoteDamageOf(*last);
   return last->End(absl::UnavailableError("another copy is promoted by force"));
 }
 

@@ -195,6 +195,15 @@ void ShardHost::NoteRebuild(NodeId node, const Rebuild& rebuild) {
   rebuilds_[node] = rebuild;
 }
 
+// What is known to be damaged is to be built anew, should another copy go on without it.
+void ShardHost::NoteDamageOf(const Group& group) {
+  for (const Copies::CopyInfo& copy : group.copies()->InSync()) {
+    const absl::Status damage =
+        absl::IsDataLoss(copy.failure) ? copy.failure : copy.local->node()->Damage();
+    if (!damage.ok()) NoteRebuild(copy.id, {damage, /*damaged=*/true, copy.incarnation});
+  }
+}
+
 void ShardHost::TellOfReturn(NodeId node, const Rebuild& rebuild) {
   {
     absl::MutexLock lock(&mu_);

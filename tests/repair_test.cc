@@ -459,6 +459,55 @@ TEST_F(RepairTest, ARestartDoesNotBringTheDamagedFilesBack) {
   ExpectAllKeys();
 }
 
+// The last copy in sync is damaged, and leaves for one that is promoted by force: it does not come
+// back as it was, though its log is a beginning of the shard's.
+TEST_F(RepairTest, DamageIsRememberedWhenAnotherCopyIsForced) {
+  for (const bool restart : {false, true}) {
+    SCOPED_TRACE(restart);
+    OpenFilled();
+    const NodeInfo primary = NodeOf(Role::kPrimary), replica = NodeOf(Role::kReplica);
+    ASSERT_THAT(cluster_->StopNode(replica.id), IsOk());
+    DamageTables(primary);
+    EXPECT_THAT(cluster_->Get(Key(7)), HasCode(kDataLoss));
+    ASSERT_THAT(cluster_->StopNode(primary.id), IsOk());
+    ASSERT_THAT(cluster_->StartNode(replica.id), IsOk());
+    PromoteOptions force;
+    force.force = true;
+    ASSERT_THAT(cluster_->Promote(ShardId(1), force), IsOk());
+    ExpectAllKeys();
+    if (restart) {
+      OpenHooked();
+    } else {
+      ASSERT_THAT(cluster_->StartNode(primary.id), IsOk());
+    }
+    ASSERT_TRUE(Repaired(1));
+    EXPECT_THAT(cluster_->Verify(), IsOk());
+    ASSERT_THAT(cluster_->Promote(ShardId(1)), IsOk());
+    EXPECT_EQ(NodeOf(Role::kPrimary).id, primary.id);
+    ExpectAllKeys();
+    Close();
+    ASSERT_THAT(Cluster::Destroy(path_), IsOk());
+  }
+}
+
+// Nobody has to meet it again: it is repaired as soon as there is somebody to repair it from.
+TEST_F(RepairTest, DamageOfTheLastCopyIsRememberedWhileItIsStopped) {
+  OpenFilled();
+  const NodeInfo primary = NodeOf(Role::kPrimary), replica = NodeOf(Role::kReplica);
+  ASSERT_THAT(cluster_->StopNode(replica.id), IsOk());
+  DamageTables(primary);
+  EXPECT_THAT(cluster_->Get(Key(7)), HasCode(kDataLoss));
+  ASSERT_THAT(cluster_->StopNode(primary.id), IsOk());
+  ASSERT_THAT(cluster_->StartNode(primary.id), IsOk());
+  ASSERT_TRUE(Eventually([&] { return cluster_->Set("new", "value").ok(); }));
+  EXPECT_EQ(NodeOf(Role::kPrimary).id, primary.id);
+  ASSERT_THAT(cluster_->StartNode(replica.id), IsOk());
+  ASSERT_TRUE(Repaired(1));
+  EXPECT_EQ(NodeOf(Role::kPrimary).id, replica.id);
+  EXPECT_THAT(cluster_->Verify(), IsOk());
+  ExpectAllKeys();
+}
+
 // What was never there is built, not repaired.
 TEST_F(RepairTest, ANewReplicaIsNoRepair) {
   options_.replicas_per_shard = 0;
