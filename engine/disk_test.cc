@@ -201,6 +201,20 @@ TEST_F(DiskTest, RenameAndDelete) {
   EXPECT_FALSE(disk_.Exists(root_.Path("b")));
 }
 
+// The space of a large file is given back in steps, but not while it has another name: snapshots
+// are made of links.
+TEST_F(DiskTest, DeleteLeavesOtherNamesAlone) {
+  const std::string contents(size_t{3} << 20, 'x');
+  ASSERT_THAT(disk_.Replace(root_.Path("a"), contents), IsOk());
+  std::filesystem::create_hard_link(root_.Path("a"), root_.Path("b"));
+  ASSERT_THAT(disk_.Delete(root_.Path("a")), IsOk());
+  EXPECT_FALSE(disk_.Exists(root_.Path("a")));
+  EXPECT_TRUE(BytesOf(root_.Path("b")) == contents);
+  hook_->Fail(FileOp::kDelete, absl::UnavailableError("broken"), "/b");
+  EXPECT_THAT(disk_.Delete(root_.Path("b")), HasError(kUnavailable, root_.Path("b")));
+  EXPECT_TRUE(BytesOf(root_.Path("b")) == contents);
+}
+
 TEST_F(DiskTest, DeleteTree) {
   EXPECT_THAT(disk_.DeleteTree(root_.Path("missing")), IsOk());
   ASSERT_THAT(disk_.MakeDirectory(root_.Path("a/b/c")), IsOk());

@@ -115,6 +115,24 @@ TEST_P(LogFileTest, FailedOperationsNameTheirErrorAndWriteNothing) {
   EXPECT_EQ(hook_.done(FileOp::kSync), 0);
 }
 
+TEST_P(LogFileTest, WritingBegunBesideAppend) {
+  auto file = Create(uint64_t{1} << 20);
+  ASSERT_THAT(file, IsOk());
+  const std::string piece(size_t{4} << 10, 'x');
+  std::string expected;
+  std::thread begins([&] {
+    for (int i = 0; i < 50; ++i) (*file)->BeginWriting();
+  });
+  while ((*file)->left() >= piece.size()) {
+    ASSERT_THAT((*file)->Append(piece), IsOk());
+    expected += piece;
+  }
+  begins.join();
+  (*file)->BeginWriting();
+  ASSERT_THAT((*file)->Sync(), IsOk());
+  EXPECT_TRUE(BytesOf(path_).substr(0, expected.size()) == expected);
+}
+
 TEST_P(LogFileTest, SyncBesideAppend) {
   auto file = Create(uint64_t{1} << 20);
   ASSERT_THAT(file, IsOk());
