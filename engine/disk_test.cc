@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/file_io.h"
 #include "engine/log_file.h"
@@ -199,6 +200,19 @@ TEST_F(DiskTest, RenameAndDelete) {
   EXPECT_THAT(disk_.Delete(root_.Path("a")), IsOk()) << "missing is no error";
   ASSERT_THAT(disk_.Delete(root_.Path("b")), IsOk());
   EXPECT_FALSE(disk_.Exists(root_.Path("b")));
+}
+
+// What a CURRENT of RocksDB's names is durable before it does: a power failure would else leave a
+// store that names a file which is not there.
+TEST_F(DiskTest, WhatCurrentNamesIsDurableBeforeIt) {
+  ASSERT_THAT(disk_.Replace(root_.Path("000001.dbtmp"), "MANIFEST-000001\n"), IsOk());
+  std::vector<FileOp> ops;
+  hook_->SetBefore([&ops](FileOp op, const std::string&) {
+    if (op == FileOp::kSyncDirectory || op == FileOp::kRename) ops.push_back(op);
+    return absl::OkStatus();
+  });
+  ASSERT_THAT(disk_.Rename(root_.Path("000001.dbtmp"), root_.Path("CURRENT")), IsOk());
+  EXPECT_THAT(ops, ElementsAre(FileOp::kSyncDirectory, FileOp::kRename));
 }
 
 // The space of a large file is given back in steps, but not while it has another name: snapshots

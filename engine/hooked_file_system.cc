@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "engine/rocksdb_status.h"
 
 namespace slotkv {
@@ -219,6 +220,11 @@ class HookedFileSystem final : public rocksdb::FileSystemWrapper {
 
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
                       IODebugContext* debug) override {
+    if (absl::EndsWith(to, "/CURRENT")) {
+      // The MANIFEST that it names must not be lost to a power failure that it survives.
+      IOStatus status = SyncDirectoryOf(to, options, debug);
+      if (!status.ok()) return status;
+    }
     return gate_->Pass(FileOp::kRename, to,
                        [&] { return target()->RenameFile(from, to, options, debug); });
   }
@@ -244,6 +250,13 @@ class HookedFileSystem final : public rocksdb::FileSystemWrapper {
     IOStatus status = gate_->Pass(op, path, open);
     if (status.ok()) *file = std::make_unique<Wrapper>(gate_, path, std::move(*file));
     return status;
+  }
+
+  IOStatus SyncDirectoryOf(const std::string& file, const IOOptions& options,
+                           IODebugContext* debug) {
+    std::unique_ptr<FSDirectory> directory;
+    IOStatus status = NewDirectory(file.substr(0, file.rfind('/')), options, &directory, debug);
+    return status.ok() ? directory->Fsync(options, debug) : status;
   }
 
   static IOStatus MakePrivate(const std::string& path) {
